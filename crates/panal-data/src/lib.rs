@@ -1,0 +1,1 @@
+//! Images in, batches out: folders, decoding, torchvision-compatible augmentation, seeded parallel loading.

@@ -1,0 +1,1 @@
+//! SGD and AdamW with learning-rate schedules whose whole state can be saved and restored.

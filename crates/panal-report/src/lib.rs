@@ -1,0 +1,1 @@
+//! Run records in; Markdown, CSV, JSON and LaTeX tables and plots out.

@@ -1,0 +1,1 @@
+//! The bridge to libtorch: devices, memory format, named parameters, weight files.

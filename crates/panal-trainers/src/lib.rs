@@ -1,0 +1,1 @@
+//! Training loops for learning image classification from few labels, on shared, resumable parts.

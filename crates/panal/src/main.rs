@@ -1,0 +1,2 @@
+//! The `panal` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Nothing lives here: the tests of this member stand in its `tests` folder.

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 fn floats(value: &Value) -> Vec<f32> {
     match value {
         Value::Array(items) => items.iter().flat_map(floats).collect(),
-        number => vec![number.as_f64().unwrap() as f32],
+        number => vec![number.as_f64().expect("a number") as f32],
     }
 }
 

@@ -1,1 +1,22 @@
-//! The bridge to libtorch: devices, memory format, named parameters, weight files.
+//! The bridge to libtorch: devices, memory format, named parameters, weight files. No network, loss or training here.
+#![doc = include_str!("../README.md")]
+
+mod device;
+mod error;
+mod images;
+mod init;
+mod memory_format;
+mod raw;
+mod store;
+mod weights;
+
+pub use device::{
+    CudaRegistration, DeviceChoice, device_model, device_name, libtorch_folder, libtorch_version, probe, register_cuda,
+    set_threads,
+};
+pub use error::{Doing, FileFault, TensorError};
+pub use images::{labels_to_tensor, pixels_to_tensor};
+pub use init::Init;
+pub use memory_format::{channels_last, is_channels_last};
+pub use store::{LoadOptions, LoadReport, Role, Store};
+pub use weights::{Weights, parse_weights, read_weights, write_safetensors};

@@ -1,0 +1,92 @@
+//! What can go wrong between records and files, and how to mend it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A record that cannot be used, or a file that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// A file of run records cannot be opened or read.
+    #[error("cannot read run records from {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line of a file of run records is not a record.
+    #[error("{}, line {line}, field `{field}`: {message}; mend or delete that line", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// Path of the field inside the record, such as `data.classes[1]`; `.` for the whole record.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A line was written by a later release that changed the format.
+    #[error(
+        "{}, line {line}, field `format`: {found}, but this release reads up to {known}; update panal, or start a new file",
+        path.display()
+    )]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The format of the line.
+        found: u32,
+        /// The latest format that this release knows.
+        known: u32,
+    },
+    /// A record contradicts itself, so no score can be computed from it.
+    #[error("row `{row}`, seed {seed}, field `{field}`: {message}; run this row again")]
+    Record {
+        /// Name of the row.
+        row: String,
+        /// Seed of the run.
+        seed: u64,
+        /// Path of the field.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// There is nothing to report.
+    #[error("there are no run records to report; run at least one row first")]
+    NoRecords,
+    /// Results cannot be written.
+    #[error(
+        "cannot write results into {}: {source}; make that folder writable (and see that the disk is not full), or choose another",
+        folder.display()
+    )]
+    Write {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A plot cannot be drawn.
+    #[error("cannot draw {plot}: {message}")]
+    Plot {
+        /// The plot's file name.
+        plot: &'static str,
+        /// What the drawing library said.
+        message: String,
+    },
+    /// A score cannot be computed.
+    #[error(transparent)]
+    Metrics(#[from] panal_metrics::MetricsError),
+    /// Values cannot be written as JSON.
+    #[error("cannot write as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl ReportError {
+    /// A failure to write somewhere in `folder`.
+    pub(crate) fn write(folder: &Path, source: io::Error) -> Self {
+        Self::Write { folder: folder.to_owned(), source }
+    }
+}

@@ -1,0 +1,1 @@
+//! The augmentation spec (`AugmentSpec`) and the pipeline that it is checked into.

@@ -1,0 +1,122 @@
+//! What a set of labelled images is, whatever it comes from, and a part of one. Reading files lives in `folder`.
+
+use std::sync::Arc;
+
+use image::RgbImage;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::DataError;
+
+/// A set of labelled images in a fixed order, read one at a time from any thread.
+///
+/// An index at or beyond [`len`](Self::len) is a mistake of the caller and panics, as with a slice.
+pub trait DataSource: Send + Sync {
+    /// What the set is called in logs and tables.
+    fn name(&self) -> &str;
+    /// The names of the classes; a label is an index into them.
+    fn classes(&self) -> &[String];
+    /// The number of images.
+    fn len(&self) -> usize;
+    /// The class of image `index`, less than `classes().len()`.
+    fn label(&self, index: usize) -> usize;
+    /// The name of image `index`, unique in the set: for a file, its path below the folder with `/` between the parts.
+    fn id(&self, index: usize) -> String;
+    /// The pixels of image `index`.
+    ///
+    /// # Errors
+    /// The image cannot be read or decoded; the error names it.
+    fn image(&self, index: usize) -> Result<RgbImage, DataError>;
+    /// SHA-256 of what image `index` is made from: the bytes of its file.
+    ///
+    /// # Errors
+    /// The image cannot be read; the error names it.
+    fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError>;
+
+    /// Whether there are no images at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many images each class has.
+    fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes().len()];
+        for index in 0..self.len() {
+            counts[self.label(index)] += 1;
+        }
+        counts
+    }
+
+    /// SHA-256, in hexadecimal, of the whole set: of every image in order, its id's length in bytes and its label as
+    /// eight little-endian bytes each, its id, and its [`content_digest`](Self::content_digest).
+    ///
+    /// # Errors
+    /// An image cannot be read; the error names the first one.
+    fn digest(&self) -> Result<String, DataError> {
+        let contents: Vec<_> = (0..self.len()).into_par_iter().map(|index| self.content_digest(index)).collect();
+        let mut hash = Sha256::new();
+        for (index, content) in contents.into_iter().enumerate() {
+            let id = self.id(index);
+            hash.update((id.len() as u64).to_le_bytes());
+            hash.update((self.label(index) as u64).to_le_bytes());
+            hash.update(id.as_bytes());
+            hash.update(content?);
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// Some of the images of another set, in the order given; the classes stay those of the whole set.
+#[derive(Clone)]
+pub struct Subset {
+    whole: Arc<dyn DataSource>,
+    indices: Vec<usize>,
+}
+
+impl Subset {
+    /// The images of `whole` at `indices`.
+    ///
+    /// # Errors
+    /// [`DataError::Field`] for an index that `whole` does not have, or that is given twice.
+    pub fn new(whole: Arc<dyn DataSource>, indices: Vec<usize>) -> Result<Self, DataError> {
+        let mut taken = vec![false; whole.len()];
+        for &index in &indices {
+            match taken.get_mut(index) {
+                None => return Err(DataError::field("a subset's index", format!("< {}", whole.len()), index)),
+                Some(true) => return Err(DataError::field("a subset's index", "given once", format!("{index} twice"))),
+                Some(seen) => *seen = true,
+            }
+        }
+        Ok(Self { whole, indices })
+    }
+}
+
+impl DataSource for Subset {
+    fn name(&self) -> &str {
+        self.whole.name()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.whole.classes()
+    }
+
+    fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    fn label(&self, index: usize) -> usize {
+        self.whole.label(self.indices[index])
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.whole.id(self.indices[index])
+    }
+
+    fn image(&self, index: usize) -> Result<RgbImage, DataError> {
+        self.whole.image(self.indices[index])
+    }
+
+    fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
+        self.whole.content_digest(self.indices[index])
+    }
+}

@@ -25,17 +25,17 @@ mod values;
 mod warp;
 
 pub use affine::{AffineParams, RandomAffine, Shear};
-pub use blur::GaussianBlur;
+pub use blur::{GaussianBlur, KernelSize};
 pub use crop::CenterCrop;
-pub use erasing::{EraseParams, EraseValue, RandomErasing};
+pub use erasing::{EraseParams, EraseValue, Random, RandomErasing};
 pub use flip::{RandomHorizontalFlip, RandomVerticalFlip};
 pub use grayscale::RandomGrayscale;
 pub use jitter::{Adjustment, ColorJitter};
-pub use normalize::Normalize;
+pub use normalize::{IMAGENET_MEAN, IMAGENET_STD, Normalize};
 pub use pad::{Pad, PadMode, Padding};
 pub use resize::Resize;
 pub use resized_crop::RandomResizedCrop;
 pub use rotation::RandomRotation;
 pub use values::{Amount, Fill, Interpolation, PixelBox, Size};
 
-pub(crate) use values::{check_fraction, check_range};
+pub(crate) use values::{chance, check_fraction};

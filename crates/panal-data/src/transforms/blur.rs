@@ -1,0 +1,126 @@
+//! Gaussian blur of random strength.
+
+use image::RgbImage;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::values::{MAX_SIDE, check_range, uniform};
+use super::{Amount, PadMode};
+use crate::DataError;
+
+/// Blurs an image with a Gaussian of random width: `torchvision.transforms.GaussianBlur`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GaussianBlur {
+    /// How many pixels are mixed: one odd number, or two, `[across, down]`.
+    pub kernel_size: KernelSize,
+    /// The standard deviation in pixels: one number, or `[min, max]`; `[0.1, 2.0]` if not given.
+    #[serde(default = "default_sigma")]
+    pub sigma: Amount,
+}
+
+fn default_sigma() -> Amount {
+    Amount::Between([0.1, 2.0])
+}
+
+/// The width and the height of the blurring kernel in pixels, both odd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a kernel size in pixels: one odd number or [across, down]")]
+pub enum KernelSize {
+    /// The same in both directions.
+    Square(u32),
+    /// `[across, down]`.
+    Both([u32; 2]),
+}
+
+impl KernelSize {
+    /// `[across, down]`.
+    pub fn across_down(self) -> [u32; 2] {
+        match self {
+            Self::Square(side) => [side; 2],
+            Self::Both(both) => both,
+        }
+    }
+}
+
+impl GaussianBlur {
+    pub(crate) fn check(&self, at: &str) -> Result<(), DataError> {
+        let odd = |side: &u32| side % 2 == 1 && *side < MAX_SIDE;
+        if let Some(wrong) = self.kernel_size.across_down().iter().find(|side| !odd(side)) {
+            return Err(DataError::field(format!("{at}.kernel_size"), format!("odd and below {MAX_SIDE}"), wrong));
+        }
+        match self.sigma {
+            Amount::One(sigma) if !(sigma > 0.0 && sigma.is_finite()) => {
+                Err(DataError::field(format!("{at}.sigma"), "> 0", sigma))
+            }
+            _ => check_range(at, "sigma", self.sigmas(), [f64::MIN_POSITIVE, f64::MAX]),
+        }
+    }
+
+    fn sigmas(&self) -> [f64; 2] {
+        match self.sigma {
+            Amount::One(sigma) => [sigma; 2],
+            Amount::Between(range) => range,
+        }
+    }
+
+    /// The standard deviation in pixels.
+    pub fn params(&self, rng: &mut ChaCha8Rng) -> f64 {
+        uniform(self.sigmas(), rng)
+    }
+
+    /// The image blurred with standard deviation `sigma`. Beyond its border the image is mirrored at the centre of the
+    /// outermost pixels, again and again where it is smaller than the kernel (torchvision refuses such an image).
+    pub fn apply(&self, image: &RgbImage, sigma: f64) -> RgbImage {
+        let [across, down] = self.kernel_size.across_down().map(|size| kernel(size, sigma as f32));
+        let (width, height) = image.dimensions();
+        let row_length = width as usize * 3;
+
+        // Across: every row, with as much border as the kernel needs, into a row of floats.
+        let columns = sources(width, across.len());
+        let mut rows = vec![0.0f32; row_length * height as usize];
+        let mut bordered = vec![0.0f32; columns.len() * 3];
+        for (row, blurred) in
+            image.as_raw().chunks_exact(row_length.max(1)).zip(rows.chunks_exact_mut(row_length.max(1)))
+        {
+            for (target, &column) in bordered.chunks_exact_mut(3).zip(&columns) {
+                let pixel = &row[column as usize * 3..][..3];
+                target.iter_mut().zip(pixel).for_each(|(to, &channel)| *to = f32::from(channel));
+            }
+            for (i, weight) in across.iter().enumerate() {
+                add_scaled(blurred, &bordered[i * 3..][..row_length], *weight);
+            }
+        }
+
+        // Down: every row of the result is a sum of rows.
+        let lines = sources(height, down.len());
+        let mut out = RgbImage::new(width, height);
+        let mut sum = vec![0.0f32; row_length];
+        for (y, target) in out.chunks_exact_mut(row_length.max(1)).enumerate() {
+            sum.fill(0.0);
+            for (i, weight) in down.iter().enumerate() {
+                add_scaled(&mut sum, &rows[lines[y + i] as usize * row_length..][..row_length], *weight);
+            }
+            target.iter_mut().zip(&sum).for_each(|(to, &value)| *to = value.round_ties_even() as u8);
+        }
+        out
+    }
+}
+
+/// The weights of `size` neighbours, which sum to one.
+fn kernel(size: u32, sigma: f32) -> Vec<f32> {
+    let middle = (size as f32 - 1.0) * 0.5;
+    let weights: Vec<f32> = (0..size).map(|i| (-0.5 * ((i as f32 - middle) / sigma).powi(2)).exp()).collect();
+    let sum: f32 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / sum).collect()
+}
+
+/// The pixels of an axis together with the mirrored border that a kernel of `size` weights needs.
+fn sources(length: u32, size: usize) -> Vec<u32> {
+    let border = (size / 2) as i64;
+    (-border..i64::from(length) + border).filter_map(|place| PadMode::Reflect.source(place, length)).collect()
+}
+
+fn add_scaled(sum: &mut [f32], values: &[f32], weight: f32) {
+    sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * weight);
+}

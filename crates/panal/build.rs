@@ -1,9 +1,13 @@
-//! Writes libtorch's folder into the binary as a run path, so that it starts without any environment variable.
+//! Writes libtorch's folder into the programs built here as a run path, so that they start without any environment
+//! variable, and find `libtorch_cuda.so` there if it is beside the rest.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
-    if let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
-        println!("cargo:rustc-link-arg-bins=-Wl,-rpath,{lib}");
+    // torch-sys has `links = "tch"`, and says where it found libtorch.
+    let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else { return };
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
+    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+        // A run path of the newer kind comes after LD_LIBRARY_PATH, so that a user can still put another libtorch first.
+        println!("cargo:rustc-link-arg=-Wl,--enable-new-dtags");
     }
 }

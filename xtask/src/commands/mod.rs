@@ -1,0 +1,10 @@
+//! The commands, one file each.
+
+pub(crate) mod bench;
+pub(crate) mod cargo;
+pub(crate) mod ci;
+pub(crate) mod doctor;
+pub(crate) mod env;
+pub(crate) mod run;
+pub(crate) mod setup;
+pub(crate) mod test;

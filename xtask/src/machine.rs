@@ -1,0 +1,129 @@
+//! What this machine is: processor, memory, disk, NVIDIA driver. Asked of the system, changed by nothing here.
+
+use crate::process::ask;
+use serde::Serialize;
+use std::fs;
+use std::path::Path;
+
+/// The oldest driver that runs CUDA 13.0.
+pub(crate) const OLDEST_DRIVER: u32 = 580;
+
+/// The machine, as a benchmark's record keeps it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) os: String,
+    pub(crate) processor: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_gb: f64,
+    /// Vector instructions that matter to speed, those that it has.
+    pub(crate) vectors: Vec<&'static str>,
+    pub(crate) gpus: Vec<String>,
+}
+
+impl Machine {
+    pub(crate) fn here() -> Self {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let field = |name: &str| {
+            let line = cpuinfo.lines().find(|line| line.starts_with(name))?;
+            line.split_once(':').map(|(_, value)| value.trim().to_owned())
+        };
+        let flags = field("flags").or_else(|| field("Features")).unwrap_or_default();
+        let has = |wanted: &&str| flags.split(' ').any(|flag| flag == *wanted);
+        Self {
+            os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            processor: field("model name")
+                .or_else(|| ask("sysctl", &["-n", "machdep.cpu.brand_string"]))
+                .unwrap_or_else(|| "unknown".to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_gb: memory_gb(),
+            vectors: ["avx2", "avx512f", "amx_tile", "asimd", "sve"].into_iter().filter(has).collect(),
+            gpus: gpus(),
+        }
+    }
+}
+
+/// The NVIDIA driver of this machine.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    /// Such as `580.65.06`; empty where the driver is there but does not say.
+    pub(crate) version: String,
+}
+
+impl Driver {
+    /// The driver that is loaded, if any: by `nvidia-smi`, the kernel's word, or its library (as under WSL).
+    pub(crate) fn here() -> Option<Self> {
+        let smi = ask("nvidia-smi", &["--query-gpu=driver_version", "--format=csv,noheader"]);
+        if let Some(version) = smi.as_deref().and_then(|text| text.lines().next()) {
+            return Some(Self { version: version.trim().to_owned() });
+        }
+        if let Ok(text) = fs::read_to_string("/proc/driver/nvidia/version") {
+            return Some(Self { version: version_in(&text).unwrap_or_default() });
+        }
+        let wsl = Path::new("/usr/lib/wsl/lib/libcuda.so.1").exists();
+        let listed = || ask("ldconfig", &["-p"]).is_some_and(|text| text.contains("libcuda.so.1"));
+        (wsl || listed()).then(|| Self { version: String::new() })
+    }
+
+    /// Whether it is known to be older than CUDA 13.0 needs.
+    pub(crate) fn is_too_old(&self) -> bool {
+        let major = self.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        major.is_some_and(|major| major < OLDEST_DRIVER)
+    }
+}
+
+/// Free bytes where `path` (or the nearest folder above it that exists) lies.
+pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
+    let existing = path.ancestors().find(|path| path.exists())?;
+    let said = ask("df", &["-Pk", &existing.to_string_lossy()])?;
+    let blocks: u64 = said.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+    Some(blocks * 1024)
+}
+
+fn memory_gb() -> f64 {
+    let linux = || {
+        let text = fs::read_to_string("/proc/meminfo").ok()?;
+        let kb: f64 =
+            text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.split_whitespace().next()?.parse().ok()?;
+        Some(kb * 1024.0)
+    };
+    let mac = || ask("sysctl", &["-n", "hw.memsize"])?.parse().ok();
+    let bytes: f64 = linux().or_else(mac).unwrap_or(0.0);
+    (bytes / 1e8).round() / 10.0
+}
+
+fn gpus() -> Vec<String> {
+    let said = ask("nvidia-smi", &["--query-gpu=name", "--format=csv,noheader"]).unwrap_or_default();
+    said.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+/// The first word in the kernel's text that looks like `580.65.06`.
+fn version_in(text: &str) -> Option<String> {
+    let is_version = |word: &&str| word.contains('.') && word.split('.').all(|part| part.parse::<u32>().is_ok());
+    text.split_whitespace().find(is_version).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_word_gives_the_drivers_version() {
+        let text = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build\nGCC version: 12";
+        assert_eq!(version_in(text).as_deref(), Some("580.65.06"));
+    }
+
+    #[test]
+    fn an_older_driver_is_known_as_such_and_an_unknown_one_is_given_its_chance() {
+        let driver = |version: &str| Driver { version: version.to_owned() };
+        assert!(driver("535.183.01").is_too_old());
+        assert!(!driver("580.65.06").is_too_old());
+        assert!(!driver("").is_too_old());
+    }
+
+    #[test]
+    fn this_machine_has_cores_memory_and_disk() {
+        let machine = Machine::here();
+        assert!(machine.cores >= 1 && machine.memory_gb > 0.1, "{machine:?}");
+        assert!(free_bytes(Path::new("/tmp/no/such/folder")).is_some_and(|bytes| bytes > 0));
+    }
+}

@@ -1,1 +1,19 @@
-//! ResNet, MobileNetV2 and EfficientNet in torchvision's parameter names, with backbone and head apart.
+//! ResNet, MobileNetV2 and EfficientNet in torchvision's parameter names, with backbone and head apart. How they are
+//! trained lives in the trainers, where their weights come from in the hub.
+#![doc = include_str!("../README.md")]
+
+mod arch;
+mod classifier;
+mod efficientnet;
+mod error;
+mod layers;
+mod load;
+mod mobilenet_v2;
+mod mode;
+mod resnet;
+mod spec;
+
+pub use arch::{Arch, Interpolation, Preprocessing};
+pub use classifier::{Classifier, Part};
+pub use error::ModelError;
+pub use spec::ModelSpec;

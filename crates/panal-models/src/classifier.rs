@@ -1,0 +1,292 @@
+//! A network as its user sees it: a backbone that makes features and a head that makes logits, each in an evaluation and
+//! a training form. The networks themselves live in the files of their families, loading in `load`.
+
+use panal_tensor::{Doing, Init, LoadReport, Role, Store, Weights};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::arch::{Family, IMAGENET_CLASSES};
+use crate::efficientnet::EfficientNet;
+use crate::layers::{Linear, Scope};
+use crate::load;
+use crate::mobilenet_v2::MobileNetV2;
+use crate::mode::{Eval, Mode, Train};
+use crate::resnet::ResNet;
+use crate::{Arch, ModelError, ModelSpec};
+
+/// Every network here halves height and width five times, rounding up.
+const TOTAL_STRIDE: i64 = 32;
+
+/// What a family's network does: `[N, 3, H, W]` to `[N, d]`, pooled and flattened.
+pub(crate) trait Backbone: std::fmt::Debug + Send {
+    fn features(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError>;
+}
+
+/// Which parameters learn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The last layer only; the backbone is frozen.
+    Head,
+    /// Every parameter.
+    All,
+}
+
+/// A backbone and a linear head, with torchvision's parameter and buffer names in torchvision's order.
+///
+/// Methods that end in `_eval` use batch norm's running statistics, draw nothing and change nothing. Methods that end in
+/// `_train` use the batch's statistics, move the running ones, and draw dropout and stochastic depth from the generator
+/// handed in, never from torch's own. Neither turns gradients on or off: wrap evaluation in [`tch::no_grad`].
+///
+/// On the CPU the convolutions' weights are laid out channels-last, and with them everything that is computed, whatever
+/// the layout of the images.
+#[derive(Debug)]
+pub struct Classifier {
+    spec: ModelSpec,
+    store: Store,
+    backbone: Box<dyn Backbone>,
+    dropout: f64,
+    head: Linear,
+}
+
+impl Classifier {
+    /// A network with fresh parameters, drawn from `seed` and each parameter's name.
+    ///
+    /// Convolutions are Kaiming normal over fan-out, batch norms 1 and 0, as torchvision's constructors make them. The
+    /// head of 1000 classes too is torchvision's; for any other number of classes it is a new `torch.nn.Linear`,
+    /// weight and bias uniform in `±1 / sqrt(d)`, which is what the usual recipe puts in the place of the thousand.
+    ///
+    /// # Errors
+    /// [`ModelError::Field`] from [`ModelSpec::check`]; [`ModelError::Tensor`] where the device fails.
+    pub fn new(spec: &ModelSpec, device: Device, seed: u64) -> Result<Self, ModelError> {
+        spec.check()?;
+        let arch = spec.arch;
+        let mut store = Store::new(device, seed);
+        if device == Device::Cpu {
+            store = store.with_channels_last();
+        }
+        let backbone: Box<dyn Backbone> = match arch.family() {
+            Family::ResNet(variant) => Box::new(ResNet::new(&mut store, variant)?),
+            Family::MobileNetV2 => Box::new(MobileNetV2::new(&mut store)?),
+            Family::EfficientNet(variant) => {
+                let depth = spec.stochastic_depth.or(arch.default_stochastic_depth()).unwrap_or_default();
+                Box::new(EfficientNet::new(&mut store, variant, depth)?)
+            }
+        };
+        let sizes = [arch.feature_dim() as i64, spec.classes as i64];
+        let head = Linear::new(&mut Scope::root(&mut store).at(arch.head()), sizes, head_init(arch, sizes))?;
+        let dropout = spec.dropout.unwrap_or_else(|| arch.default_dropout());
+        Ok(Self { spec: spec.clone(), store, backbone, dropout, head })
+    }
+
+    /// Features of images, in evaluation.
+    ///
+    /// # Shapes
+    /// - `images`: `[N, 3, H, W]` f32, normalised, on the network's device; any strides
+    /// - returns: `[N, d]` with `d` = [`feature_dim`](Self::feature_dim), the pooled activations before dropout and head
+    ///
+    /// # Errors
+    /// [`ModelError::Input`] for images of another form, [`ModelError::Tensor`] where the device fails.
+    pub fn features_eval(&self, images: &Tensor) -> Result<Tensor, ModelError> {
+        self.check_images(images)?;
+        Ok(self.backbone.features(images, &mut Eval).doing("compute features")?)
+    }
+
+    /// Features of images, in training. Running statistics move.
+    ///
+    /// # Shapes
+    /// As [`features_eval`](Self::features_eval).
+    ///
+    /// # Errors
+    /// As [`features_eval`](Self::features_eval); also [`ModelError::Input`] for a single image of at most 32 x 32
+    /// pixels, where batch norm would see one value a channel.
+    pub fn features_train(&self, images: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor, ModelError> {
+        self.check_images(images)?;
+        if let [1, _, height @ ..=TOTAL_STRIDE, width @ ..=TOTAL_STRIDE] = images.size()[..] {
+            return Err(ModelError::Input {
+                what: "a training batch",
+                expected: format!("two images or more, or one larger than {TOTAL_STRIDE} x {TOTAL_STRIDE}"),
+                got: format!("one image of {height} x {width}"),
+            });
+        }
+        Ok(self.backbone.features(images, &mut Train(rng)).doing("compute features in training")?)
+    }
+
+    /// Logits of features, in evaluation: the linear layer alone.
+    ///
+    /// # Shapes
+    /// - `features`: `[N, d]` f32
+    /// - returns: `[N, classes]`
+    ///
+    /// # Errors
+    /// [`ModelError::Input`] for features of another form, [`ModelError::Tensor`] where the device fails.
+    pub fn head_eval(&self, features: &Tensor) -> Result<Tensor, ModelError> {
+        self.apply_head(features, &mut Eval)
+    }
+
+    /// Logits of features, in training: dropout, then the linear layer.
+    ///
+    /// # Shapes
+    /// As [`head_eval`](Self::head_eval).
+    ///
+    /// # Errors
+    /// As [`head_eval`](Self::head_eval).
+    pub fn head_train(&self, features: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor, ModelError> {
+        self.apply_head(features, &mut Train(rng))
+    }
+
+    /// Logits of images, in evaluation.
+    ///
+    /// # Shapes
+    /// - `images`: as in [`features_eval`](Self::features_eval)
+    /// - returns: `[N, classes]`
+    ///
+    /// # Errors
+    /// As [`features_eval`](Self::features_eval).
+    pub fn forward_eval(&self, images: &Tensor) -> Result<Tensor, ModelError> {
+        self.head_eval(&self.features_eval(images)?)
+    }
+
+    /// Logits of images, in training. Running statistics move.
+    ///
+    /// # Shapes
+    /// As [`forward_eval`](Self::forward_eval).
+    ///
+    /// # Errors
+    /// As [`features_train`](Self::features_train).
+    pub fn forward_train(&self, images: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor, ModelError> {
+        let features = self.features_train(images, rng)?;
+        self.head_train(&features, rng)
+    }
+
+    /// Loads a pretrained backbone, and the head with it where it has the same number of classes.
+    ///
+    /// Where it has not, or the file has no head, the head stays as it is and the report lists it under `skipped`. Batch
+    /// norm's step counters may be missing, as they are from older files. Anything else missing, left over or of another
+    /// shape means that the weights are another network's: then nothing is loaded.
+    ///
+    /// # Errors
+    /// [`ModelError::WrongWeights`]; [`ModelError::Tensor`] for a NaN or an infinity among the weights.
+    pub fn load_pretrained(&mut self, weights: &Weights) -> Result<LoadReport, ModelError> {
+        load::pretrained(self.spec.arch, &mut self.store, weights)
+    }
+
+    /// Loads every parameter and buffer of the network, head included, from weights that hold these and nothing else,
+    /// such as panal's own checkpoints.
+    ///
+    /// # Errors
+    /// [`ModelError::NotExact`], with nothing loaded; [`ModelError::Tensor`] for a NaN or an infinity.
+    pub fn load_exact(&mut self, weights: &Weights) -> Result<(), ModelError> {
+        load::exact(&self.spec, &mut self.store, weights)
+    }
+
+    /// Lets these parameters, and no others, take gradients. At first all do.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] where libtorch refuses.
+    pub fn set_trainable(&self, part: Part) -> Result<(), ModelError> {
+        self.store.set_trainable(|name| part == Part::All || self.is_head(name))?;
+        Ok(())
+    }
+
+    /// Handles on the parameters that take gradients now, in torchvision's order.
+    #[must_use]
+    pub fn trainable(&self) -> Vec<(String, Tensor)> {
+        let mut parameters = self.store.named(|_, role| role == Role::Parameter);
+        parameters.retain(|(_, tensor)| tensor.requires_grad());
+        parameters
+    }
+
+    /// True for the names of the head's weight and bias.
+    #[must_use]
+    pub fn is_head(&self, name: &str) -> bool {
+        load::is_head(self.spec.arch, name)
+    }
+
+    /// What the network was made from.
+    #[must_use]
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// The architecture.
+    #[must_use]
+    pub fn arch(&self) -> Arch {
+        self.spec.arch
+    }
+
+    /// Number of logits.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.spec.classes
+    }
+
+    /// Length of a feature vector.
+    #[must_use]
+    pub fn feature_dim(&self) -> usize {
+        self.spec.arch.feature_dim()
+    }
+
+    /// Where the network lives.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.store.device()
+    }
+
+    /// Number of learnt values, frozen ones included.
+    #[must_use]
+    pub fn num_params(&self) -> usize {
+        self.store.iter().filter(|(_, _, role)| *role == Role::Parameter).map(|(_, tensor, _)| tensor.numel()).sum()
+    }
+
+    /// The parameters and buffers.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The parameters and buffers, to write to. The network sees what is written.
+    pub fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    fn apply_head(&self, features: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, ModelError> {
+        let dim = self.feature_dim() as i64;
+        self.check("features", &format!("[N, {dim}]"), features, |size| matches!(*size, [n, d] if n > 0 && d == dim))?;
+        let logits = mode.dropout(features.shallow_clone(), self.dropout).and_then(|kept| self.head.forward(&kept));
+        Ok(logits.doing("compute logits")?)
+    }
+
+    fn check_images(&self, images: &Tensor) -> Result<(), ModelError> {
+        let fits = |size: &[i64]| matches!(*size, [n, 3, height, width] if n > 0 && height > 0 && width > 0);
+        self.check("images", "[N, 3, H, W]", images, fits)
+    }
+
+    fn check(
+        &self,
+        what: &'static str,
+        shape: &str,
+        tensor: &Tensor,
+        fits: impl Fn(&[i64]) -> bool,
+    ) -> Result<(), ModelError> {
+        let (size, kind, device) = (tensor.size(), tensor.kind(), tensor.device());
+        if fits(&size) && kind == Kind::Float && device == self.device() {
+            return Ok(());
+        }
+        Err(ModelError::Input {
+            what,
+            expected: format!("{shape} of Float on {:?}, none of them empty", self.device()),
+            got: format!("{size:?} of {kind:?} on {device:?}"),
+        })
+    }
+}
+
+/// How the weight and the bias of the head begin.
+fn head_init(arch: Arch, [inputs, outputs]: [i64; 2]) -> [Init; 2] {
+    match arch.family() {
+        Family::MobileNetV2 if outputs == IMAGENET_CLASSES => [Init::Normal { std: 0.01 }, Init::Zeros],
+        Family::EfficientNet(_) if outputs == IMAGENET_CLASSES => [Init::linear(outputs), Init::Zeros],
+        _ => [Init::linear(inputs); 2],
+    }
+}

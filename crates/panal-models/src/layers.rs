@@ -1,0 +1,235 @@
+//! The layers that the families share: convolution, batch norm, the two with an activation, linear. No network here.
+
+use std::fmt::Display;
+
+use panal_tensor::{Init, Store, TensorError};
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::mode::Mode;
+
+/// A place among the names of a store: `layer1.0` declares `conv1.weight` as `layer1.0.conv1.weight`.
+pub(crate) struct Scope<'a> {
+    store: &'a mut Store,
+    prefix: String,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn root(store: &'a mut Store) -> Self {
+        Self { store, prefix: String::new() }
+    }
+
+    pub(crate) fn at(&mut self, name: impl Display) -> Scope<'_> {
+        Scope { prefix: format!("{}{name}.", self.prefix), store: self.store }
+    }
+
+    fn parameter(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, TensorError> {
+        self.store.parameter(&format!("{}{name}", self.prefix), shape, init)
+    }
+
+    fn buffer(&mut self, name: &str, values: &Tensor) -> Result<Tensor, TensorError> {
+        self.store.buffer(&format!("{}{name}", self.prefix), values)
+    }
+}
+
+/// Sizes of a convolution. The padding is `(kernel - 1) / 2`, everywhere in these networks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConvSpec {
+    pub(crate) inputs: i64,
+    pub(crate) outputs: i64,
+    pub(crate) kernel: i64,
+    pub(crate) stride: i64,
+    pub(crate) groups: i64,
+}
+
+impl ConvSpec {
+    /// A dense convolution of stride 1.
+    pub(crate) fn new(inputs: i64, outputs: i64, kernel: i64) -> Self {
+        Self { inputs, outputs, kernel, stride: 1, groups: 1 }
+    }
+
+    pub(crate) fn stride(self, stride: i64) -> Self {
+        Self { stride, ..self }
+    }
+
+    pub(crate) fn groups(self, groups: i64) -> Self {
+        Self { groups, ..self }
+    }
+}
+
+/// `torch.nn.Conv2d`: `[N, inputs, H, W]` to `[N, outputs, ceil(H / stride), ceil(W / stride)]` for odd kernels.
+#[derive(Debug)]
+pub(crate) struct Conv {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    spec: ConvSpec,
+}
+
+impl Conv {
+    pub(crate) fn new(at: &mut Scope<'_>, spec: ConvSpec) -> Result<Self, TensorError> {
+        let shape = [spec.outputs, spec.inputs / spec.groups, spec.kernel, spec.kernel];
+        Ok(Self { weight: at.parameter("weight", &shape, Init::KaimingNormalFanOut)?, bias: None, spec })
+    }
+
+    pub(crate) fn with_bias(at: &mut Scope<'_>, spec: ConvSpec) -> Result<Self, TensorError> {
+        let conv = Self::new(at, spec)?;
+        Ok(Self { bias: Some(at.parameter("bias", &[spec.outputs], Init::Zeros)?), ..conv })
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let ConvSpec { kernel, stride, groups, .. } = self.spec;
+        let padding = (kernel - 1) / 2;
+        x.f_conv2d(&self.weight, self.bias.as_ref(), [stride, stride], [padding, padding], [1, 1], groups)
+    }
+}
+
+/// The two constants of a batch norm.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NormSpec {
+    /// Added to the variance.
+    eps: f64,
+    /// Share of the batch in the updated running statistics.
+    momentum: f64,
+}
+
+impl NormSpec {
+    /// The defaults of `torch.nn.BatchNorm2d`.
+    pub(crate) const TORCH: Self = Self { eps: 1e-5, momentum: 0.1 };
+    /// torchvision's for EfficientNet-B5 to B7.
+    pub(crate) const SLOW: Self = Self { eps: 1e-3, momentum: 0.01 };
+}
+
+/// `torch.nn.BatchNorm2d`.
+#[derive(Debug)]
+pub(crate) struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    num_batches_tracked: Tensor,
+    spec: NormSpec,
+}
+
+impl BatchNorm {
+    pub(crate) fn new(at: &mut Scope<'_>, channels: i64, spec: NormSpec) -> Result<Self, TensorError> {
+        Ok(Self {
+            weight: at.parameter("weight", &[channels], Init::Ones)?,
+            bias: at.parameter("bias", &[channels], Init::Zeros)?,
+            running_mean: at.buffer("running_mean", &Tensor::zeros([channels], (Kind::Float, Device::Cpu)))?,
+            running_var: at.buffer("running_var", &Tensor::ones([channels], (Kind::Float, Device::Cpu)))?,
+            num_batches_tracked: at.buffer(TRACKED, &Tensor::from(0i64))?,
+            spec,
+        })
+    }
+
+    /// Normalises with the running statistics, which stay as they are.
+    pub(crate) fn eval(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        self.forward(x, false)
+    }
+
+    /// Normalises with the batch's statistics, which also go into the running ones.
+    pub(crate) fn train(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let _ = self.num_batches_tracked.shallow_clone().f_add_scalar_(1)?;
+        self.forward(x, true)
+    }
+
+    fn forward(&self, x: &Tensor, training: bool) -> Result<Tensor, TchError> {
+        let NormSpec { eps, momentum } = self.spec;
+        let (mean, var) = (Some(&self.running_mean), Some(&self.running_var));
+        x.f_batch_norm(Some(&self.weight), Some(&self.bias), mean, var, training, momentum, eps, true)
+    }
+}
+
+/// The last part of the name of batch norm's step counter, which older weight files lack.
+pub(crate) const TRACKED: &str = "num_batches_tracked";
+
+/// What follows a batch norm.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Activation {
+    None,
+    Relu,
+    Relu6,
+    Silu,
+}
+
+impl Activation {
+    /// Overwrites `x` where the gradient allows it.
+    pub(crate) fn apply(self, mut x: Tensor) -> Result<Tensor, TchError> {
+        match self {
+            Self::None => Ok(x),
+            Self::Relu => x.f_relu_(),
+            Self::Relu6 => x.f_relu6_(),
+            Self::Silu => x.f_silu(),
+        }
+    }
+}
+
+/// A convolution without bias, a batch norm and an activation.
+#[derive(Debug)]
+pub(crate) struct ConvNorm {
+    conv: Conv,
+    norm: BatchNorm,
+    activation: Activation,
+}
+
+impl ConvNorm {
+    /// Under the names that the caller gives to the convolution and the norm.
+    pub(crate) fn named(
+        at: &mut Scope<'_>,
+        [conv, norm]: [&str; 2],
+        spec: ConvSpec,
+        norm_spec: NormSpec,
+        activation: Activation,
+    ) -> Result<Self, TensorError> {
+        Ok(Self {
+            conv: Conv::new(&mut at.at(conv), spec)?,
+            norm: BatchNorm::new(&mut at.at(norm), spec.outputs, norm_spec)?,
+            activation,
+        })
+    }
+
+    /// torchvision's `Conv2dNormActivation`: the convolution is `0`, the norm `1`.
+    pub(crate) fn new(
+        at: &mut Scope<'_>,
+        spec: ConvSpec,
+        norm: NormSpec,
+        activation: Activation,
+    ) -> Result<Self, TensorError> {
+        Self::named(at, ["0", "1"], spec, norm, activation)
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
+        self.activation.apply(mode.norm(&self.norm, &self.conv.forward(x)?)?)
+    }
+}
+
+/// `torch.nn.Linear`: `[N, inputs]` to `[N, outputs]`.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    pub(crate) fn new(at: &mut Scope<'_>, [inputs, outputs]: [i64; 2], init: [Init; 2]) -> Result<Self, TensorError> {
+        let [weight, bias] = init;
+        Ok(Self {
+            weight: at.parameter("weight", &[outputs, inputs], weight)?,
+            bias: at.parameter("bias", &[outputs], bias)?,
+        })
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        x.f_linear(&self.weight, Some(&self.bias))
+    }
+}
+
+/// The mean over height and width: `[N, C, H, W]` to `[N, C]`.
+pub(crate) fn global_average(x: &Tensor) -> Result<Tensor, TchError> {
+    x.f_adaptive_avg_pool2d([1, 1])?.f_flatten(1, -1)
+}
+
+/// torchvision's `_make_divisible(value, 8)`: the nearest multiple of 8, at least 8 and at least 90 % of `value`.
+pub(crate) fn multiple_of_8(value: f64) -> i64 {
+    let rounded = ((value + 4.0) as i64 / 8 * 8).max(8);
+    if (rounded as f64) < 0.9 * value { rounded + 8 } else { rounded }
+}

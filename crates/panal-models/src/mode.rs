@@ -1,0 +1,68 @@
+//! Evaluation and training as types: the only places where the two differ are batch norm, dropout and stochastic depth.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use tch::{TchError, Tensor};
+
+use crate::layers::BatchNorm;
+
+/// What a forward pass does where evaluation and training part.
+pub(crate) trait Mode {
+    /// Batch norm of `x: [N, C, H, W]`.
+    fn norm(&mut self, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError>;
+
+    /// Each element of `x` kept with probability `1 - p`.
+    fn dropout(&mut self, x: Tensor, p: f64) -> Result<Tensor, TchError>;
+
+    /// Each row (image) of a residual branch kept with probability `1 - p`; torchvision's mode "row".
+    fn stochastic_depth(&mut self, branch: Tensor, p: f64) -> Result<Tensor, TchError>;
+}
+
+/// Running statistics are used and nothing is drawn or changed.
+pub(crate) struct Eval;
+
+impl Mode for Eval {
+    fn norm(&mut self, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        norm.eval(x)
+    }
+
+    fn dropout(&mut self, x: Tensor, _: f64) -> Result<Tensor, TchError> {
+        Ok(x)
+    }
+
+    fn stochastic_depth(&mut self, branch: Tensor, _: f64) -> Result<Tensor, TchError> {
+        Ok(branch)
+    }
+}
+
+/// Batch statistics are used, running ones updated, and masks drawn from this generator in the order of the layers.
+pub(crate) struct Train<'a>(pub(crate) &'a mut ChaCha8Rng);
+
+impl Mode for Train<'_> {
+    fn norm(&mut self, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        norm.train(x)
+    }
+
+    fn dropout(&mut self, x: Tensor, p: f64) -> Result<Tensor, TchError> {
+        self.thin(&x.size(), x, p)
+    }
+
+    fn stochastic_depth(&mut self, branch: Tensor, p: f64) -> Result<Tensor, TchError> {
+        let rows: Vec<i64> = branch.size().iter().enumerate().map(|(axis, &n)| if axis == 0 { n } else { 1 }).collect();
+        self.thin(&rows, branch, p)
+    }
+}
+
+impl Train<'_> {
+    /// `x` times a mask of `shape` whose elements are 0 with probability `p`, else `1 / (1 - p)`, so that the mean stays.
+    fn thin(&mut self, shape: &[i64], x: Tensor, p: f64) -> Result<Tensor, TchError> {
+        if p == 0.0 {
+            return Ok(x);
+        }
+        let keep = 1.0 - p;
+        let count = shape.iter().product::<i64>() as usize;
+        let mask: Vec<f32> =
+            (0..count).map(|_| if self.0.random_bool(keep) { (1.0 / keep) as f32 } else { 0.0 }).collect();
+        x.f_mul(&Tensor::f_from_slice(&mask)?.f_view(shape)?.f_to(x.device())?)
+    }
+}

@@ -1,0 +1,146 @@
+//! ResNet, wide ResNet and ResNeXt as torchvision builds them (torchvision.models.resnet). The variants stand in `arch`.
+
+use panal_tensor::{Store, TensorError};
+use tch::{TchError, Tensor};
+
+use crate::classifier::Backbone;
+use crate::layers::{Activation, ConvNorm, ConvSpec, NormSpec, Scope, global_average};
+use crate::mode::Mode;
+
+/// What the members of the family differ in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResNetVariant {
+    pub(crate) block: Block,
+    /// Blocks of each of the four stages.
+    pub(crate) blocks: [usize; 4],
+    /// Groups of a bottleneck's 3x3 convolution.
+    pub(crate) groups: i64,
+    /// Channels of each group in the first stage.
+    pub(crate) width_per_group: i64,
+}
+
+/// The residual branch of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Block {
+    /// Two 3x3 convolutions; the first one strides.
+    Basic,
+    /// 1x1, 3x3 and 1x1 with four times the channels; the 3x3 strides ("ResNet V1.5").
+    Bottleneck,
+}
+
+/// Channels of each stage, before a bottleneck's expansion.
+const PLANES: [i64; 4] = [64, 128, 256, 512];
+
+impl ResNetVariant {
+    pub(crate) fn feature_dim(self) -> i64 {
+        PLANES[3] * self.expansion()
+    }
+
+    fn expansion(self) -> i64 {
+        match self.block {
+            Block::Basic => 1,
+            Block::Bottleneck => 4,
+        }
+    }
+
+    fn branch(self, at: &mut Scope<'_>, inputs: i64, planes: i64, stride: i64) -> Result<Vec<ConvNorm>, TensorError> {
+        let outputs = planes * self.expansion();
+        let specs = match self.block {
+            Block::Basic => {
+                vec![ConvSpec::new(inputs, outputs, 3).stride(stride), ConvSpec::new(outputs, outputs, 3)]
+            }
+            Block::Bottleneck => {
+                let width = planes * self.width_per_group / 64 * self.groups;
+                vec![
+                    ConvSpec::new(inputs, width, 1),
+                    ConvSpec::new(width, width, 3).stride(stride).groups(self.groups),
+                    ConvSpec::new(width, outputs, 1),
+                ]
+            }
+        };
+        let last = specs.len();
+        (1..)
+            .zip(specs)
+            .map(|(i, spec)| {
+                // The last activation follows the sum.
+                let activation = if i == last { Activation::None } else { Activation::Relu };
+                ConvNorm::named(at, [&format!("conv{i}"), &format!("bn{i}")], spec, NormSpec::TORCH, activation)
+            })
+            .collect()
+    }
+}
+
+#[derive(Debug)]
+struct Residual {
+    branch: Vec<ConvNorm>,
+    /// The shortcut, where it is not the identity.
+    downsample: Option<ConvNorm>,
+}
+
+impl Residual {
+    fn new(
+        at: &mut Scope<'_>,
+        variant: ResNetVariant,
+        inputs: i64,
+        planes: i64,
+        stride: i64,
+    ) -> Result<Self, TensorError> {
+        let outputs = planes * variant.expansion();
+        let branch = variant.branch(at, inputs, planes, stride)?;
+        let downsample = if stride != 1 || inputs != outputs {
+            let spec = ConvSpec::new(inputs, outputs, 1).stride(stride);
+            Some(ConvNorm::new(&mut at.at("downsample"), spec, NormSpec::TORCH, Activation::None)?)
+        } else {
+            None
+        };
+        Ok(Self { branch, downsample })
+    }
+
+    fn forward(&self, x: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
+        let mut out = x.shallow_clone();
+        for layer in &self.branch {
+            out = layer.forward(&out, mode)?;
+        }
+        let out = match &self.downsample {
+            Some(shortcut) => out.f_add_(&shortcut.forward(x, mode)?)?,
+            None => out.f_add_(x)?,
+        };
+        Activation::Relu.apply(out)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct ResNet {
+    stem: ConvNorm,
+    blocks: Vec<Residual>,
+}
+
+impl ResNet {
+    pub(crate) fn new(store: &mut Store, variant: ResNetVariant) -> Result<Self, TensorError> {
+        let mut root = Scope::root(store);
+        let stem_spec = ConvSpec::new(3, PLANES[0], 7).stride(2);
+        let stem = ConvNorm::named(&mut root, ["conv1", "bn1"], stem_spec, NormSpec::TORCH, Activation::Relu)?;
+        let mut blocks = Vec::new();
+        let mut inputs = PLANES[0];
+        for (stage, (planes, count)) in PLANES.into_iter().zip(variant.blocks).enumerate() {
+            for index in 0..count {
+                let stride = if stage > 0 && index == 0 { 2 } else { 1 };
+                let mut at = root.at(format_args!("layer{}.{index}", stage + 1));
+                blocks.push(Residual::new(&mut at, variant, inputs, planes, stride)?);
+                inputs = planes * variant.expansion();
+            }
+        }
+        Ok(Self { stem, blocks })
+    }
+}
+
+impl Backbone for ResNet {
+    fn features(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
+        let stem = self.stem.forward(images, mode)?;
+        let mut x = stem.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
+        for block in &self.blocks {
+            x = block.forward(&x, mode)?;
+        }
+        global_average(&x)
+    }
+}

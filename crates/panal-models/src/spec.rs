@@ -1,0 +1,61 @@
+//! Which network with how many classes: the serde type, and its check.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Arch, ModelError};
+
+/// More would be a mistake, and would be allocated before anyone noticed.
+const MAX_CLASSES: usize = 100_000;
+
+/// What it takes to make a [`Classifier`](crate::Classifier).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// The architecture.
+    pub arch: Arch,
+    /// Number of classes, from 2.
+    pub classes: usize,
+    /// Probability with which each feature is zeroed before the head in training; absent: torchvision's for this
+    /// architecture. At least 0 and below 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
+    /// Probability with which the last block is left out in training, rising from 0 at the first; EfficientNet only.
+    /// Absent: torchvision's. At least 0 and below 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stochastic_depth: Option<f64>,
+}
+
+impl ModelSpec {
+    /// The architecture with torchvision's dropout and stochastic depth.
+    #[must_use]
+    pub fn new(arch: Arch, classes: usize) -> Self {
+        Self { arch, classes, dropout: None, stochastic_depth: None }
+    }
+
+    /// Every field lies in its range and suits the architecture.
+    ///
+    /// # Errors
+    /// [`ModelError::Field`] for the first that does not.
+    pub fn check(&self) -> Result<(), ModelError> {
+        if !(2..=MAX_CLASSES).contains(&self.classes) {
+            return Err(ModelError::Field {
+                field: "classes",
+                allowed: format!("between 2 and {MAX_CLASSES}"),
+                got: self.classes.to_string(),
+            });
+        }
+        for (field, value) in [("dropout", self.dropout), ("stochastic_depth", self.stochastic_depth)] {
+            if let Some(value) = value.filter(|value| !(0.0..1.0).contains(value)) {
+                return Err(ModelError::Field { field, allowed: ">= 0 and < 1".to_owned(), got: value.to_string() });
+            }
+        }
+        match self.stochastic_depth {
+            Some(value) if self.arch.default_stochastic_depth().is_none() => Err(ModelError::Field {
+                field: "stochastic_depth",
+                allowed: format!("absent for {}, which has none", self.arch),
+                got: value.to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}

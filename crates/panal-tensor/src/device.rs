@@ -235,6 +235,7 @@ pub fn register_cuda() -> &'static CudaRegistration {
     DONE.get_or_init(open_cuda)
 }
 
+#[cfg(target_os = "linux")]
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 
 #[cfg(target_os = "linux")]

@@ -1,6 +1,10 @@
 //! Weight files: which format a file is in, and the tensors in it. Each format has a file of its own.
 
+mod pickle;
+mod pth;
+mod pth_legacy;
 mod safetensors;
+mod state_dict;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -39,6 +43,8 @@ impl Weights {
 /// The formats, told apart by their first bytes.
 enum Format {
     Safetensors,
+    Pth,
+    PthLegacy,
 }
 
 /// As many bytes as telling the formats apart takes.
@@ -71,6 +77,8 @@ pub fn read_weights(path: &Path) -> Result<Weights, TensorError> {
 pub fn parse_weights(bytes: &[u8], source: &Path) -> Result<Weights, TensorError> {
     let parse = || match detect(&bytes[..bytes.len().min(HEAD)], bytes.len() as u64)? {
         Format::Safetensors => safetensors::parse(bytes),
+        Format::Pth => Ok((pth::parse(bytes)?, BTreeMap::new())),
+        Format::PthLegacy => Ok((pth_legacy::parse(bytes)?, BTreeMap::new())),
     };
     let (tensors, metadata) = parse().map_err(|fault: FileFault| fault.reading(source))?;
     Ok(Weights { tensors, metadata, source: source.to_owned() })
@@ -82,6 +90,18 @@ fn detect(head: &[u8], file_len: u64) -> Result<Format, FileFault> {
     }
     if safetensors::looks_like(head) {
         return Ok(Format::Safetensors);
+    }
+    if head.starts_with(pth::MAGIC) {
+        return Ok(Format::Pth);
+    }
+    if head.starts_with(pth_legacy::MAGIC) {
+        return Ok(Format::PthLegacy);
+    }
+    if head.get(257..262) == Some(b"ustar") {
+        return Err(FileFault::Unsupported(
+            "the tar format of torch before 0.1.10, which is not read\n  = load it in Python and save it again"
+                .to_owned(),
+        ));
     }
     Err(FileFault::Unsupported(
         "neither a .safetensors nor a .pth file (by its first bytes)\n  = give weights saved by `torch.save` or safetensors"

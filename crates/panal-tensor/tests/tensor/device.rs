@@ -1,0 +1,77 @@
+//! Device names, what `auto` settles on, and errors where there is no such device.
+
+use panal_tensor::{
+    CudaRegistration, DeviceChoice, TensorError, device_name, libtorch_folder, libtorch_version, probe, register_cuda,
+    set_threads,
+};
+use tch::Device;
+
+#[test]
+fn names_are_read_and_written() {
+    for (text, choice) in [
+        ("auto", DeviceChoice::Auto),
+        ("cpu", DeviceChoice::Cpu),
+        ("cuda", DeviceChoice::Cuda(0)),
+        ("cuda:0", DeviceChoice::Cuda(0)),
+        ("cuda:3", DeviceChoice::Cuda(3)),
+        ("mps", DeviceChoice::Mps),
+    ] {
+        assert_eq!(text.parse::<DeviceChoice>().unwrap(), choice);
+        assert_eq!(choice.to_string().parse::<DeviceChoice>().unwrap(), choice);
+        let json = serde_json::to_string(&choice).unwrap();
+        assert_eq!(serde_json::from_str::<DeviceChoice>(&json).unwrap(), choice);
+    }
+    for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "cuda:128", "CPU", "cuda:99999999999999999999"] {
+        let error = text.parse::<DeviceChoice>().unwrap_err();
+        assert_eq!(error.to_string(), format!("`{text}` is no device: use auto, cpu, cuda, cuda:N or mps"));
+    }
+}
+
+#[test]
+fn the_cpu_computes() {
+    probe(Device::Cpu).unwrap();
+    assert_eq!(DeviceChoice::Cpu.resolve().unwrap(), Device::Cpu);
+}
+
+/// Whatever `auto` settles on computes; without a GPU that is the CPU.
+#[test]
+fn auto_settles_on_what_works() {
+    let device = DeviceChoice::Auto.resolve().unwrap();
+    probe(device).unwrap();
+    println!("auto: {}, CUDA: {}", device_name(device), register_cuda());
+    if *register_cuda() == CudaRegistration::NotPresent && cfg!(target_os = "linux") {
+        assert_eq!(device, Device::Cpu);
+    }
+}
+
+/// A device number that no machine has: the error says what is there and what to do.
+#[test]
+fn an_absent_device_is_an_error_with_a_remedy() {
+    let error = DeviceChoice::Cuda(99).resolve().unwrap_err();
+    assert!(matches!(&error, TensorError::DeviceAbsent { device, .. } if device == "cuda:99"), "{error:?}");
+    let message = error.to_string();
+    assert!(message.starts_with("device cuda:99 cannot be used: "), "{message}");
+    assert!(message.contains("NVIDIA driver") && message.contains("libtorch_cuda.so"), "{message}");
+    assert!(message.contains("--device cpu"), "{message}");
+    if !cfg!(target_os = "macos") {
+        assert!(DeviceChoice::Mps.resolve().unwrap_err().to_string().contains("no MPS backend"));
+    }
+}
+
+#[test]
+fn threads_are_set_within_range() {
+    set_threads(1).unwrap();
+    assert_eq!(tch::get_num_threads(), 1);
+    assert_eq!(set_threads(0).unwrap_err().to_string(), "threads must be between 1 and 2147483647, got 0");
+    assert!(set_threads(usize::MAX).is_err());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_libtorch_that_runs_is_found_on_disk() {
+    assert!(libtorch_folder().unwrap().join("libtorch_cpu.so").exists());
+    // The version stands in files beside the library that an installation may leave out.
+    if let Some(version) = libtorch_version() {
+        assert!(version.starts_with("2.11.0"), "{version}");
+    }
+}

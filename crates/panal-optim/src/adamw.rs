@@ -58,7 +58,8 @@ impl AdamW {
     ) -> Result<(), TchError> {
         let [first, second] = memory else { unreachable!("memory holds the two tensors of REMEMBERED") };
         let _ = first.f_lerp_(gradient, 1.0 - self.beta1)?;
-        let _ = second.f_mul_scalar_(self.beta2)?.f_addcmul_(&gradient.f_mul_scalar(1.0 - self.beta2)?, gradient)?;
+        let scratch = gradient.f_mul_scalar(1.0 - self.beta2)?;
+        let _ = second.f_mul_scalar_(self.beta2)?.f_addcmul_(&scratch, gradient)?;
         if step.lr == 0.0 {
             return Ok(());
         }
@@ -69,7 +70,8 @@ impl AdamW {
         let t = step.count as f64;
         let factor = -step.lr / (1.0 - self.beta1.powf(t));
         let root = (1.0 - self.beta2.powf(t)).sqrt();
-        let denominator = second.f_sqrt()?.f_mul_scalar_(1.0 / (root * factor))?.f_add_scalar_(self.eps / factor)?;
+        let denominator =
+            second.f_sqrt_out(&scratch)?.f_mul_scalar_(1.0 / (root * factor))?.f_add_scalar_(self.eps / factor)?;
         let _ = parameter.f_addcdiv_(first, &denominator)?;
         Ok(())
     }

@@ -98,7 +98,7 @@ impl Optimizer {
                 if gradient.defined() {
                     param.steps += 1;
                     let step = Step { lr: lr * param.lr_scale, decay: param.decay, count: param.steps };
-                    self.spec.update(&mut param.tensor, gradient, &step, &mut param.memory)?;
+                    self.spec.update(&mut param.tensor, &gradient, &step, &mut param.memory)?;
                 }
             }
             Ok(())
@@ -189,8 +189,9 @@ fn copy_like(like: &Tensor, source: &Tensor) -> Result<Tensor, TchError> {
     })
 }
 
-/// `target <- target + factor * other`; tch does not bind the `alpha` of torch's `add_`.
+/// `target <- target + factor * other`, in place and in one pass; tch does not bind the factor that torch's `add_` takes.
 pub(crate) fn add_scaled(target: &mut Tensor, factor: f64, other: &Tensor) -> Result<(), TchError> {
-    let _ = target.f_add_(&other.f_mul_scalar(factor)?)?;
+    let factor = Tensor::f_full([0_i64; 0], factor, (target.kind(), target.device()))?;
+    let _ = target.f_addcmul_(other, &factor)?;
     Ok(())
 }

@@ -48,25 +48,29 @@ impl Sgd {
         if self.momentum == 0.0 { &[] } else { &["momentum_buffer"] }
     }
 
+    /// As above, `g` and `d` written out, so that all is done in place and no tensor of the parameter's size is made.
     pub(crate) fn update(
         &self,
         parameter: &mut Tensor,
-        gradient: Tensor,
-        step: &Step,
+        gradient: &Tensor,
+        &Step { lr, decay, .. }: &Step,
         memory: &mut [Tensor],
     ) -> Result<(), TchError> {
-        let gradient = match step.decay {
-            0.0 => gradient,
-            decay => parameter.f_mul_scalar(decay)?.f_add_(&gradient)?,
-        };
-        let Some(buffer) = memory.first_mut() else {
-            return add_scaled(parameter, -step.lr, &gradient);
-        };
-        let _ = buffer.f_mul_scalar_(self.momentum)?.f_add_(&gradient)?;
-        if self.nesterov {
-            let ahead = buffer.f_mul_scalar(self.momentum)?.f_add_(&gradient)?;
-            return add_scaled(parameter, -step.lr, &ahead);
+        if let Some(buffer) = memory.first_mut() {
+            let _ = buffer.f_mul_scalar_(self.momentum)?.f_add_(gradient)?;
+            if decay != 0.0 {
+                add_scaled(buffer, decay, parameter)?;
+            }
+            if !self.nesterov {
+                return add_scaled(parameter, -lr, buffer);
+            }
         }
-        add_scaled(parameter, -step.lr, buffer)
+        if decay != 0.0 {
+            let _ = parameter.f_mul_scalar_(1.0 - lr * decay)?;
+        }
+        if let Some(buffer) = memory.first() {
+            add_scaled(parameter, -lr * self.momentum, buffer)?;
+        }
+        add_scaled(parameter, -lr, gradient)
     }
 }

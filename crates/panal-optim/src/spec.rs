@@ -56,13 +56,13 @@ impl OptimizerSpec {
     pub(crate) fn update(
         &self,
         parameter: &mut Tensor,
-        gradient: Tensor,
+        gradient: &Tensor,
         step: &Step,
         memory: &mut [Tensor],
     ) -> Result<(), TchError> {
         match self {
             Self::Sgd(sgd) => sgd.update(parameter, gradient, step, memory),
-            Self::AdamW(adamw) => adamw.update(parameter, &gradient, step, memory),
+            Self::AdamW(adamw) => adamw.update(parameter, gradient, step, memory),
         }
     }
 }

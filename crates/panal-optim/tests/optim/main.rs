@@ -1,0 +1,7 @@
+//! The tests of panal-optim as one program, for each program that links libtorch takes its time.
+#![allow(clippy::unwrap_used)]
+
+mod against_torch;
+mod problem;
+mod spec;
+mod state;

@@ -1,5 +1,6 @@
 //! Which device to compute on, and whether it truly computes; the CUDA backend is opened here. The only unsafe code.
 
+use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -269,7 +270,8 @@ fn open_for_good(path: &Path) -> Result<(), String> {
     // of the libtorch that is loaded already, and are meant to run at any time in a process (Python's torch does the same).
     // A libtorch_cuda.so of another version fails to find its symbols, which RTLD_NOW turns into an error here. No symbol
     // is looked up through the handle, and the library is never unloaded, so that what it registered stays valid.
-    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }.map_err(|error| error.to_string())?;
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }
+        .map_err(|error| error.source().map_or_else(|| error.to_string(), ToString::to_string))?;
     std::mem::forget(library);
     Ok(())
 }

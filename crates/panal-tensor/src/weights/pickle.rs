@@ -13,6 +13,45 @@ use crate::error::FileFault;
 /// More operations than any network's weights take (a tensor takes about forty), and few enough to bound the memory.
 const MAX_OPERATIONS: usize = 1 << 20;
 
+/// The operations known here, by the names of Python's `pickletools`.
+mod op {
+    pub(super) const PROTO: u8 = 0x80;
+    pub(super) const STOP: u8 = b'.';
+    pub(super) const MARK: u8 = b'(';
+    pub(super) const POP: u8 = b'0';
+    pub(super) const NONE: u8 = b'N';
+    pub(super) const NEWTRUE: u8 = 0x88;
+    pub(super) const NEWFALSE: u8 = 0x89;
+    pub(super) const BININT: u8 = b'J';
+    pub(super) const BININT1: u8 = b'K';
+    pub(super) const BININT2: u8 = b'M';
+    pub(super) const LONG1: u8 = 0x8a;
+    pub(super) const BINFLOAT: u8 = b'G';
+    pub(super) const BINUNICODE: u8 = b'X';
+    pub(super) const BINSTRING: u8 = b'T';
+    pub(super) const SHORT_BINSTRING: u8 = b'U';
+    pub(super) const EMPTY_LIST: u8 = b']';
+    pub(super) const EMPTY_DICT: u8 = b'}';
+    pub(super) const EMPTY_TUPLE: u8 = b')';
+    pub(super) const TUPLE1: u8 = 0x85;
+    pub(super) const TUPLE2: u8 = 0x86;
+    pub(super) const TUPLE3: u8 = 0x87;
+    pub(super) const TUPLE: u8 = b't';
+    pub(super) const LIST: u8 = b'l';
+    pub(super) const APPEND: u8 = b'a';
+    pub(super) const APPENDS: u8 = b'e';
+    pub(super) const SETITEM: u8 = b's';
+    pub(super) const SETITEMS: u8 = b'u';
+    pub(super) const BINPUT: u8 = b'q';
+    pub(super) const LONG_BINPUT: u8 = b'r';
+    pub(super) const BINGET: u8 = b'h';
+    pub(super) const LONG_BINGET: u8 = b'j';
+    pub(super) const GLOBAL: u8 = b'c';
+    pub(super) const BINPERSID: u8 = b'Q';
+    pub(super) const REDUCE: u8 = b'R';
+    pub(super) const BUILD: u8 = b'b';
+}
+
 /// A value on the stack. Floats occur, in hyper-parameters; nobody asks for their value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Value {
@@ -166,125 +205,107 @@ struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    /// Runs to the STOP operation and returns what is on top of the stack. The names are Python's `pickletools`'.
+    /// Runs to the STOP operation and returns what is on top of the stack.
     fn run(&mut self) -> Result<Value, FileFault> {
         for _ in 0..MAX_OPERATIONS {
             let start = self.at;
             let [operation] = self.take()?;
             match operation {
-                b'\x80' => match self.take::<1>()? {
-                    [0..=3] => {} // PROTO
+                op::PROTO => match self.take::<1>()? {
+                    [0..=3] => {}
                     [newer] => return Err(FileFault::Unsupported(newer_protocol(newer))),
                 },
-                b'.' => return self.pop(),                 // STOP
-                b'(' => self.marks.push(self.stack.len()), // MARK
-                b'0' => drop(self.pop()?),                 // POP
+                op::STOP => return self.pop(),
+                op::MARK => self.marks.push(self.stack.len()),
+                op::POP => drop(self.pop()?),
 
-                b'N' => self.stack.push(Value::None),           // NONE
-                b'\x88' => self.stack.push(Value::Bool(true)),  // NEWTRUE
-                b'\x89' => self.stack.push(Value::Bool(false)), // NEWFALSE
-                b'J' => {
-                    // BININT
+                op::NONE => self.stack.push(Value::None),
+                op::NEWTRUE => self.stack.push(Value::Bool(true)),
+                op::NEWFALSE => self.stack.push(Value::Bool(false)),
+                op::BININT => {
                     let value = i32::from_le_bytes(self.take()?);
                     self.stack.push(Value::Int(value.into()));
                 }
-                b'K' => {
-                    // BININT1
+                op::BININT1 => {
                     let [value] = self.take()?;
                     self.stack.push(Value::Int(value.into()));
                 }
-                b'M' => {
-                    // BININT2
+                op::BININT2 => {
                     let value = u16::from_le_bytes(self.take()?);
                     self.stack.push(Value::Int(value.into()));
                 }
-                b'\x8a' => {
-                    // LONG1
+                op::LONG1 => {
                     let value = self.long()?;
                     self.stack.push(Value::Int(value));
                 }
-                b'G' => {
-                    // BINFLOAT
+                op::BINFLOAT => {
                     self.take::<8>()?;
                     self.stack.push(Value::Float);
                 }
-                b'X' | b'T' => {
-                    // BINUNICODE, BINSTRING
+                op::BINUNICODE | op::BINSTRING => {
                     let len = u32::from_le_bytes(self.take()?);
                     self.push_text(len as usize)?;
                 }
-                b'U' => {
-                    // SHORT_BINSTRING
+                op::SHORT_BINSTRING => {
                     let [len] = self.take()?;
                     self.push_text(len.into())?;
                 }
 
-                b']' => self.push(Object::List(Vec::new())),  // EMPTY_LIST
-                b'}' => self.push(Object::Dict(Vec::new())),  // EMPTY_DICT
-                b')' => self.push(Object::Tuple(Vec::new())), // EMPTY_TUPLE
-                b'\x85' => self.push_tuple(1)?,               // TUPLE1
-                b'\x86' => self.push_tuple(2)?,               // TUPLE2
-                b'\x87' => self.push_tuple(3)?,               // TUPLE3
-                b't' => {
-                    // TUPLE
+                op::EMPTY_LIST => self.push(Object::List(Vec::new())),
+                op::EMPTY_DICT => self.push(Object::Dict(Vec::new())),
+                op::EMPTY_TUPLE => self.push(Object::Tuple(Vec::new())),
+                op::TUPLE1 => self.push_tuple(1)?,
+                op::TUPLE2 => self.push_tuple(2)?,
+                op::TUPLE3 => self.push_tuple(3)?,
+                op::TUPLE => {
                     let items = self.pop_to_mark()?;
                     self.push(Object::Tuple(items));
                 }
-                b'l' => {
-                    // LIST
+                op::LIST => {
                     let items = self.pop_to_mark()?;
                     self.push(Object::List(items));
                 }
-                b'a' => {
-                    // APPEND
+                op::APPEND => {
                     let item = self.pop()?;
                     self.append(&[item])?;
                 }
-                b'e' => {
-                    // APPENDS
+                op::APPENDS => {
                     let items = self.pop_to_mark()?;
                     self.append(&items)?;
                 }
-                b's' => {
-                    // SETITEM
+                op::SETITEM => {
                     let (value, key) = (self.pop()?, self.pop()?);
                     self.set_items(&[key, value])?;
                 }
-                b'u' => {
-                    // SETITEMS
+                op::SETITEMS => {
                     let items = self.pop_to_mark()?;
                     self.set_items(&items)?;
                 }
 
-                b'q' => {
-                    // BINPUT
+                op::BINPUT => {
                     let [slot] = self.take()?;
                     self.remember(slot.into())?;
                 }
-                b'r' => {
-                    // LONG_BINPUT
+                op::LONG_BINPUT => {
                     let slot = u32::from_le_bytes(self.take()?);
                     self.remember(slot)?;
                 }
-                b'h' => {
-                    // BINGET
+                op::BINGET => {
                     let [slot] = self.take()?;
                     self.recall(slot.into())?;
                 }
-                b'j' => {
-                    // LONG_BINGET
+                op::LONG_BINGET => {
                     let slot = u32::from_le_bytes(self.take()?);
                     self.recall(slot)?;
                 }
 
-                b'c' => {
-                    // GLOBAL
+                op::GLOBAL => {
                     let (module, name) = (self.line()?, self.line()?);
                     self.push(Object::Global(global(&module, &name)?));
                 }
-                b'Q' => self.persistent_id()?, // BINPERSID
-                b'R' => self.reduce()?,        // REDUCE
-                b'b' => self.build()?,         // BUILD
+                op::BINPERSID => self.persistent_id()?,
+                op::REDUCE => self.reduce()?,
+                op::BUILD => self.build()?,
                 other => {
                     return Err(FileFault::Unsupported(format!(
                         "pickle operation 0x{other:02x} at byte {start} is none that torch.save writes"

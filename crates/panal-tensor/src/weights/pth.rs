@@ -8,8 +8,7 @@ use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::{pickle, state_dict};
-use crate::error::{FaultDoing, FileFault};
-use crate::raw::{byte_len, from_bytes};
+use crate::error::FileFault;
 
 /// The first bytes of a zip file with entries.
 pub(super) const MAGIC: &[u8] = b"PK\x03\x04";
@@ -26,13 +25,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<IndexMap<String, Tensor>, FileFault>
     let pickle = pickle::read(&program, &mut 0)?;
     state_dict::tensors(&pickle, |storage| {
         let name = format!("data/{}", storage.key);
-        let shape = [storage.numel as i64];
         let bytes = if storage.numel == 0 && !archive.has(&name) { Vec::new() } else { archive.read(&name)? };
-        if byte_len(&shape, storage.kind) != Some(bytes.len()) {
-            let (numel, kind, got) = (storage.numel, storage.kind, bytes.len());
-            return Err(FileFault::Malformed(format!("entry {name:?} should hold {numel} {kind:?}, got {got} bytes")));
-        }
-        from_bytes(&bytes, &shape, storage.kind).fault(format_args!("make storage {name:?}"))
+        state_dict::elements(storage, &bytes)
     })
 }
 

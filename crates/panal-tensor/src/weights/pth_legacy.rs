@@ -7,8 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::pickle::{self, Value};
 use super::state_dict;
-use crate::error::{FaultDoing, FileFault};
-use crate::raw::from_bytes;
+use crate::error::FileFault;
 
 /// The first pickle: the number 0x1950a86a20f9469cfc6c.
 pub(super) const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
@@ -43,9 +42,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<IndexMap<String, Tensor>, FileFault>
         raw.insert(key, take(bytes, &mut at, len, key)?);
     }
     state_dict::tensors(&object, |storage| {
-        let elements = raw.get(storage.key.as_str()).ok_or_else(|| damaged("the elements of a storage are missing"))?;
-        from_bytes(elements, &[storage.numel as i64], storage.kind)
-            .fault(format_args!("make storage {:?}", storage.key))
+        let bytes = raw.get(storage.key.as_str()).ok_or_else(|| damaged("the elements of a storage are missing"))?;
+        state_dict::elements(storage, bytes)
     })
 }
 

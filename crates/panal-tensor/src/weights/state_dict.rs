@@ -8,9 +8,21 @@ use tch::{Device, Tensor};
 
 use super::pickle::{Pickle, Storage, Value, View};
 use crate::error::{FaultDoing, FileFault};
+use crate::raw::{byte_len, from_bytes};
 
 /// Where training scripts put the state dict when they save more than that.
 const NESTED: [&str; 3] = ["state_dict", "model", "model_state_dict"];
+
+/// A whole storage as a flat tensor.
+pub(super) fn elements(storage: &Storage, bytes: &[u8]) -> Result<Tensor, FileFault> {
+    let Storage { key, kind, numel, .. } = storage;
+    let shape = [*numel as i64];
+    if byte_len(&shape, *kind) != Some(bytes.len()) {
+        let got = bytes.len();
+        return Err(FileFault::Malformed(format!("storage {key:?} should hold {numel} {kind:?}, got {got} bytes")));
+    }
+    from_bytes(bytes, &shape, *kind).fault(format_args!("make storage {key:?}"))
+}
 
 /// The named tensors of a state dict, or of one nested in a dictionary under one of [`NESTED`].
 ///

@@ -39,8 +39,22 @@ fn auto_settles_on_what_works() {
     let device = DeviceChoice::Auto.resolve().unwrap();
     probe(device).unwrap();
     println!("auto: {}, CUDA: {}", device_name(device), register_cuda());
-    if *register_cuda() == CudaRegistration::NotPresent && cfg!(target_os = "linux") {
+    if cfg!(target_os = "linux")
+        && matches!(register_cuda(), CudaRegistration::NotPresent | CudaRegistration::Failed(_))
+    {
         assert_eq!(device, Device::Cpu);
+    }
+}
+
+/// The answer agrees with what lies beside libtorch, and a failure says why.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_cuda_backend_is_opened_where_it_is() {
+    let beside = libtorch_folder().unwrap().join("libtorch_cuda.so").exists();
+    match register_cuda() {
+        CudaRegistration::AlreadyLoaded | CudaRegistration::Registered => {}
+        CudaRegistration::NotPresent => assert!(!beside),
+        CudaRegistration::Failed(why) => assert!(why.contains(".so"), "{why}"),
     }
 }
 

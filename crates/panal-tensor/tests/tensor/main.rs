@@ -1,5 +1,7 @@
 //! Tests of the crate's public face, one module for each part. Helpers that several modules share are here.
 
+#![allow(clippy::unwrap_used)] // helpers of tests as well as the tests themselves
+
 mod device;
 mod hostile;
 mod images;

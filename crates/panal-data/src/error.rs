@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// The most bad files that one message lists.
+const LISTED: usize = 20;
+
 /// One image that cannot be read or decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadFile {
@@ -62,6 +65,7 @@ pub enum DataError {
 
 impl DataError {
     /// The error for a field outside its range: `{field} must be {allowed}, got {value}`.
+    #[expect(clippy::needless_pass_by_value, reason = "a number is what is mostly handed in")]
     pub fn field(field: impl Into<String>, allowed: impl Into<String>, value: impl ToString) -> Self {
         Self::Field { field: field.into(), allowed: allowed.into(), value: value.to_string() }
     }
@@ -81,5 +85,29 @@ impl DataError {
 }
 
 fn list(files: &[BadFile]) -> String {
-    files.iter().map(|file| format!("\n  {}: {}", file.name, file.reason)).collect()
+    let mut text: String =
+        files.iter().take(LISTED).map(|file| format!("\n  {}: {}", file.name, file.reason)).collect();
+    if files.len() > LISTED {
+        text.push_str(&format!("\n  and {} more", files.len() - LISTED));
+    }
+    text
+}
+
+/// `41207` as `41,207`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
 }

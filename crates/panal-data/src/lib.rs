@@ -1,12 +1,25 @@
 //! Images in, batches out: folders, decoding, torchvision-compatible augmentation, seeded parallel loading.
 //! Nothing here knows of tensors: a batch is a plain `Vec<f32>`.
+//!
+#![doc = include_str!("../README.md")]
 
 pub mod augment;
+mod cached;
+mod decode;
 mod error;
+mod folder;
+mod loader;
 mod rng;
 mod source;
+mod split;
 pub mod transforms;
 
+pub use augment::{AugmentSpec, Pipeline};
+pub use cached::Cached;
+pub use decode::{MAX_PIXELS, decode_bytes, decode_image};
 pub use error::{BadFile, DataError};
+pub use folder::{BadFiles, EXTENSIONS, Excluded, ImageFolder, is_image_name};
+pub use loader::{Batch, Epoch, Loader, LoaderSpec};
 pub use rng::keyed_rng;
 pub use source::{DataSource, Subset};
+pub use split::{Fold, stratified_folds, stratified_split};

@@ -1,0 +1,76 @@
+//! Decoded images kept in memory, up to a bound, since a lab reads the same few hundred of them epoch after epoch.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use image::RgbImage;
+
+use crate::{DataError, DataSource};
+
+/// Another source, with its images kept in memory once they have been decoded, as long as there is room.
+///
+/// What has been kept stays: when the bound is reached, further images are decoded anew each time. (Giving up old
+/// images for new ones would, in an epoch that reads each image once, keep nothing that is ever read again.)
+/// An image of `h * w` pixels takes `3 * h * w` bytes, and a hit costs one copy of them.
+pub struct Cached {
+    source: Arc<dyn DataSource>,
+    kept: Vec<OnceLock<RgbImage>>,
+    room: AtomicUsize,
+}
+
+impl Cached {
+    /// Keeps up to `cache_bytes` bytes of pixels of `source`.
+    pub fn new(source: Arc<dyn DataSource>, cache_bytes: usize) -> Self {
+        let kept = (0..source.len()).map(|_| OnceLock::new()).collect();
+        Self { source, kept, room: AtomicUsize::new(cache_bytes) }
+    }
+
+    /// How many images are in memory now.
+    pub fn kept(&self) -> usize {
+        self.kept.iter().filter(|image| image.get().is_some()).count()
+    }
+
+    fn take_room(&self, bytes: usize) -> bool {
+        let less = |room: usize| room.checked_sub(bytes);
+        self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+}
+
+impl DataSource for Cached {
+    fn name(&self) -> &str {
+        self.source.name()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.source.classes()
+    }
+
+    fn len(&self) -> usize {
+        self.source.len()
+    }
+
+    fn label(&self, index: usize) -> usize {
+        self.source.label(index)
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.source.id(index)
+    }
+
+    fn image(&self, index: usize) -> Result<RgbImage, DataError> {
+        if let Some(image) = self.kept[index].get() {
+            return Ok(image.clone());
+        }
+        let image = self.source.image(index)?;
+        let bytes = image.as_raw().len();
+        if self.take_room(bytes) && self.kept[index].set(image.clone()).is_err() {
+            // Another thread was quicker; its copy has room of its own.
+            self.room.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Ok(image)
+    }
+
+    fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
+        self.source.content_digest(index)
+    }
+}

@@ -1,11 +1,20 @@
 //! Batches of pixels and labels into tensors. Decoding and augmentation are panal-data's.
 
+use panal_data::Batch;
 use tch::{Device, Tensor};
 
 use crate::error::{Doing, TensorError};
 
 /// Channels of an image: red, green, blue.
 const CHANNELS: usize = 3;
+
+/// The images of a batch as the tensor that a network takes: `[N, 3, height, width]` f32 with channels-last strides.
+///
+/// # Errors
+/// As [`pixels_to_tensor`].
+pub fn images_to_tensor(batch: &Batch, device: Device) -> Result<Tensor, TensorError> {
+    pixels_to_tensor(&batch.pixels, [batch.labels.len(), batch.height, batch.width], device)
+}
 
 /// Pixels into the tensor that a network takes; on the CPU they are copied once.
 ///

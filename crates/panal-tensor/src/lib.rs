@@ -15,7 +15,7 @@ pub use device::{
     set_threads,
 };
 pub use error::{Doing, FileFault, TensorError};
-pub use images::{labels_to_tensor, pixels_to_tensor};
+pub use images::{images_to_tensor, labels_to_tensor, pixels_to_tensor};
 pub use init::Init;
 pub use memory_format::{channels_last, is_channels_last};
 pub use store::{LoadOptions, LoadReport, Role, Store};

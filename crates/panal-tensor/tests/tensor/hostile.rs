@@ -156,10 +156,7 @@ fn views_are_held_to_their_storage() {
         ("impossible", view(b"K\x06", b"N", b"K\x00", b"J\xff\xff\xff\xff\x85", b"K\x01\x85")),
         ("impossible", view(b"K\x06", b"N", b"K\x00", b"K\x02\x85", b"K\x01K\x01\x86")),
         ("repeats", view(b"K\x06", b"N", b"K\x00", b"J\xff\xff\xff\x7f\x85", b"K\x00\x85")),
-        (
-            "should hold",
-            view(b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x0f", b"N", b"K\x00", b"K\x02\x85", b"K\x01\x85"),
-        ),
+        ("should hold", view(b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x0f", b"N", b"K\x00", b"K\x02\x85", b"K\x01\x85")),
         (
             "end",
             view(b"K\x06", &[&b"("[..], &text("v"), b"K\x02K\x05t"].concat(), b"K\x00", b"K\x02\x85", b"K\x01\x85"),

@@ -1,6 +1,9 @@
 //! Pixels into tensors, and channels-last strides.
 
-use panal_tensor::{TensorError, channels_last, is_channels_last, labels_to_tensor, pixels_to_tensor};
+use panal_data::Batch;
+use panal_tensor::{
+    TensorError, channels_last, images_to_tensor, is_channels_last, labels_to_tensor, pixels_to_tensor,
+};
 use tch::{Device, Kind, Tensor};
 
 /// Every pixel lands where its row, column and channel say; height and width differ.
@@ -16,6 +19,15 @@ fn pixels_keep_their_places() {
         let (c, x, y, image) = (at % 3, at / 3 % w, at / 3 / w % h, at / 3 / w / h);
         assert_eq!(images.double_value(&[image as i64, c as i64, y as i64, x as i64]), f64::from(value));
     }
+}
+
+#[test]
+fn a_batch_becomes_the_tensor_of_its_pixels() {
+    let pixels: Vec<f32> = (0..2 * 4 * 5 * 3).map(|at| at as f32).collect();
+    let want = pixels_to_tensor(&pixels, [2, 4, 5], Device::Cpu).unwrap();
+    let batch = Batch { pixels, height: 4, width: 5, labels: vec![1, 0], indices: vec![7, 3] };
+    let images = images_to_tensor(&batch, Device::Cpu).unwrap();
+    assert!(images.equal(&want) && images.stride() == want.stride());
 }
 
 #[test]

@@ -1,0 +1,137 @@
+"""Write networks.json: run `python networks.py` with torch 2.11.0, torchvision 0.26.0 and numpy.
+
+Weights and images are not stored: both sides draw them from the names, with `uniforms` below. What is stored is
+computed in float64, so that the test measures the distance to the truth and not to one processor's rounding.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+import torch
+import torchvision
+
+torch.set_num_threads(1)
+CLASSES = 5
+IMAGES = (3, 3, 64, 96)
+ARCHS = [
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2", "resnext50_32x4d"),
+    "mobilenet_v2",
+    *(f"efficientnet_b{i}" for i in range(8)),
+]
+
+
+def fnv1a(text):
+    key = 0xCBF29CE484222325
+    for byte in text.encode():
+        key = ((key ^ byte) * 0x100000001B3) % 2**64
+    return key
+
+
+def uniforms(name, shape):
+    """Values in [-1, 1): the stream of splitmix64 that starts at the name's FNV-1a hash."""
+    count = int(np.prod(shape, dtype=np.int64))
+    with np.errstate(over="ignore"):
+        z = np.uint64(fnv1a(name)) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+    return ((z >> np.uint64(40)).astype(np.float64) * 2.0**-23 - 1.0).reshape(shape)
+
+
+def gamma(arch, name):
+    """About which value a batch norm's weights lie. A deep network of random blocks is chaotic, in training mode above
+    all: float32 rounding grows a thousandfold. ResNet's branches damped, it is not, and the test can be sharp."""
+    if "resne" not in arch:
+        return 0.8
+    last = ".bn2.weight" if arch in ("resnet18", "resnet34") else ".bn3.weight"
+    return 0.2 if name.endswith(last) else 1.0
+
+
+def weight(arch, name, shape):
+    u = uniforms(name, shape)
+    if len(shape) > 1:  # activations neither vanish nor explode
+        u = u * np.sqrt((6.0 if len(shape) == 4 else 3.0) / np.prod(shape[1:], dtype=np.float64))
+    elif name.endswith("bias"):
+        u = 0.1 * u
+    else:
+        u = gamma(arch, name) * (1.0 + 0.2 * u)
+    return torch.from_numpy(u.astype(np.float32))
+
+
+def set_statistics(name, norm, square):
+    """Running statistics of a layer whose input has this mean square, so that evaluation too keeps everything O(1)."""
+    mean = 0.1 * np.sqrt(square) * uniforms(name + ".running_mean", (norm.num_features,))
+    var = square * (1.0 + 0.5 * uniforms(name + ".running_var", (norm.num_features,)))
+    norm.running_mean.copy_(torch.from_numpy(mean.astype(np.float32)))
+    norm.running_var.copy_(torch.from_numpy(var.astype(np.float32)))
+
+
+def numbers(values):
+    return [float(f"{value:.7g}") for value in values]
+
+
+def record(arch):
+    options = {"dropout": 0.0} if "resne" not in arch else {}
+    if arch.startswith("efficientnet"):
+        options["stochastic_depth_prob"] = 0.0
+    net = torchvision.models.get_model(arch, num_classes=CLASSES, **options).double()
+    with torch.no_grad():
+        for name, tensor in net.named_parameters():
+            tensor.copy_(weight(arch, name, tuple(tensor.shape)))
+    images = torch.from_numpy((np.sqrt(3.0) * uniforms("images", IMAGES)).astype(np.float32)).double()
+
+    norms = {name: module for name, module in net.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
+    squares = {}
+
+    def calibrate(name):
+        def hook(norm, inputs):
+            squares[name] = float(f"{inputs[0].pow(2).mean():.2g}")
+            set_statistics(name, norm, squares[name])
+
+        return hook
+
+    hooks = [norm.register_forward_pre_hook(calibrate(name)) for name, norm in norms.items()]
+    names = [f"{name} {list(tensor.shape)}" for name, tensor in net.state_dict().items()]
+    with torch.no_grad():
+        net.eval()(images)
+        for hook in hooks:
+            hook.remove()
+        evaluated = net(images)
+        trained = net.train()(images)
+    (head, *_) = [module for module in net.modules() if isinstance(module, torch.nn.Linear)]
+
+    def probe(name, tensor):
+        return float(np.dot(uniforms(f"probe {name}", tuple(tensor.shape)), tensor.numpy()))
+
+    weights = torchvision.models.get_model_weights(arch).IMAGENET1K_V1
+    preset = weights.transforms()
+    return {
+        "arch": arch,
+        "num_params": weights.meta["num_params"],
+        "feature_dim": head.in_features,
+        "resize": preset.resize_size[0],
+        "crop": preset.crop_size[0],
+        "interpolation": preset.interpolation.value,
+        # FNV-1a over `name [shape]` of the whole state dict, in order, each line ended by a line feed.
+        "names": str(fnv1a("".join(line + "\n" for line in names))),
+        "eval": numbers(evaluated.flatten().tolist()),
+        "train": numbers(trained.flatten().tolist()),
+        # By norm, in order: mean square of its input in evaluation; then, after one step in training, the running mean and
+        # variance as dot products with `probe`.
+        "norms": [
+            [name, squares[name]]
+            + numbers([probe(name, norm.running_mean), probe(name, norm.running_var)])
+            for name, norm in norms.items()
+        ],
+        # The first norm's running mean and variance after that step, in full.
+        "first_norm": numbers(torch.cat([next(iter(norms.values())).running_mean, next(iter(norms.values())).running_var]).tolist()),
+    }
+
+
+if __name__ == "__main__":
+    records = []
+    for arch in ARCHS:
+        records.append(json.dumps(record(arch), separators=(",", ":")))
+        print(arch, flush=True)
+    pathlib.Path(__file__).with_name("networks.json").write_text("[\n" + ",\n".join(records) + "\n]\n")

@@ -1,0 +1,6 @@
+//! The tests of panal-metrics as one program.
+#![allow(clippy::unwrap_used)]
+
+mod golden;
+mod laws;
+mod refusals;

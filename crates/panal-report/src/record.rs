@@ -217,7 +217,7 @@ pub struct Seconds {
     pub evaluate: f64,
 }
 
-/// One epoch. Numbers that a diverged run no longer has are NaN here and `null` in a file.
+/// One epoch, or its mean over folds in cross-validation. Numbers that a diverged run no longer has are NaN here and `null` in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Phase, from 0.

@@ -1,0 +1,51 @@
+//! The results folder of a lab: every table and plot, made from its records and put in place together.
+
+use std::path::{Path, PathBuf};
+
+use crate::atomic::Staged;
+use crate::{ReportError, RunRecord, Table, flat, plot, story, views};
+
+/// What [`write_results`] wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    /// The table that everything shows.
+    pub table: Table,
+    /// Paths of the files.
+    pub files: Vec<PathBuf>,
+}
+
+/// Checks, before hours of training, that results can be written into `folder`, which is made where it does not exist.
+///
+/// # Errors
+/// [`ReportError::Write`] naming the folder.
+pub fn check_folder(folder: &Path) -> Result<(), ReportError> {
+    Staged::new(folder)?.add("probe", "")
+}
+
+/// Writes every table and plot of `records` into `folder`, which is made where it does not exist. Fixed names, so that a later call
+/// replaces all of them: `README.md`, `table.{md,csv,tex,json}`, `per_class.{md,csv,json}`, `confusion.{md,json,svg}`, `curves.svg`,
+/// `f1.svg`. Other files there, such as `runs.jsonl`, are left alone.
+///
+/// All is written beside its target first and then moved into place, so that no file is ever half-written.
+///
+/// # Errors
+/// [`ReportError::NoRecords`], [`ReportError::Record`] for a record that contradicts itself, [`ReportError::Write`] naming the folder.
+pub fn write_results(folder: &Path, records: &[RunRecord]) -> Result<Written, ReportError> {
+    let table = Table::new(records)?;
+    let (rows, per_class) = (flat::rows(&table), flat::per_class(&table));
+    let mut staged = Staged::new(folder)?;
+    staged.add("table.md", views::table_markdown(&table))?;
+    staged.add("table.csv", flat::to_csv(&rows))?;
+    staged.add("table.tex", views::table_latex(&table))?;
+    staged.add("table.json", flat::to_json(&rows)?)?;
+    staged.add("per_class.md", views::per_class_markdown(&table))?;
+    staged.add("per_class.csv", flat::to_csv(&per_class))?;
+    staged.add("per_class.json", flat::to_json(&per_class)?)?;
+    staged.add("confusion.md", views::confusion_markdown(&table))?;
+    staged.add("confusion.json", flat::to_json(&flat::confusion(&table))?)?;
+    staged.add("confusion.svg", plot::confusion_svg(&table)?)?;
+    staged.add("curves.svg", plot::curves_svg(&table)?)?;
+    staged.add("f1.svg", plot::spread_svg(&table)?)?;
+    staged.add("README.md", story::story(&table, records, folder.join("runs.jsonl").exists())?)?;
+    Ok(Written { files: staged.commit()?, table })
+}

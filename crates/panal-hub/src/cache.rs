@@ -1,0 +1,201 @@
+//! What the cache folder holds and how it is checked, quickly and in full. Fetches nothing.
+//!
+//! ```text
+//! <cache>/weights/<file>            and beside it <file>.stamp
+//! <cache>/archives/<file>           data sets as they were downloaded
+//! <cache>/datasets/<id>/<root>/     unpacked; <cache>/datasets/<id>/stamp.toml beside the root
+//! <cache>/unpacking/<id>/           while it is being unpacked
+//! <cache>/locks/<id>.lock
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
+
+use crate::catalogue::{Archive, Detail, Entry};
+use crate::download::{Downloaded, Expect};
+use crate::error::HubError;
+use crate::files::{beside, sha256_file, write_atomic};
+use crate::unpack::Unpacked;
+
+/// The paths of one cache folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache {
+    root: PathBuf,
+}
+
+/// Why a cached entry can't be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// It is not there.
+    Missing,
+    /// It is there and is not what it should be.
+    Damaged(String),
+}
+
+/// What was written into a weight file's stamp when its contents were last hashed.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct FileStamp {
+    bytes: u64,
+    /// Nanoseconds since 1970 of the file's last change.
+    modified: u64,
+    sha256: String,
+}
+
+/// What was unpacked, as the stamp beside it says.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct FolderStamp {
+    /// [`crate::Manifest::digest`].
+    manifest: String,
+    /// Each file's size.
+    files: BTreeMap<String, u64>,
+}
+
+impl Cache {
+    pub(crate) fn new(root: PathBuf) -> Cache {
+        Cache { root }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the entry's file is: weights as they are used, an archive as it was downloaded.
+    pub(crate) fn file(&self, entry: &Entry) -> PathBuf {
+        let folder = match entry.detail {
+            Detail::Dataset(_) => "archives",
+            Detail::Weights(_) => "weights",
+        };
+        self.root.join(folder).join(&entry.file)
+    }
+
+    /// The folder that holds the root and the stamp of an unpacked data set.
+    pub(crate) fn unpacked(&self, entry: &Entry) -> PathBuf {
+        self.root.join("datasets").join(&entry.id)
+    }
+
+    /// The root of an unpacked data set.
+    pub(crate) fn root_of(&self, entry: &Entry, archive: &Archive) -> PathBuf {
+        self.unpacked(entry).join(&archive.root)
+    }
+
+    /// A folder for what is not ready yet, to be used under the entry's lock only.
+    pub(crate) fn workshop(&self, entry: &Entry) -> PathBuf {
+        self.root.join("unpacking").join(&entry.id)
+    }
+
+    pub(crate) fn lock(&self, entry: &Entry) -> PathBuf {
+        self.root.join("locks").join(format!("{}.lock", entry.id))
+    }
+
+    /// Checks a file of weights: by its stamp where that fits, by its contents otherwise.
+    pub(crate) fn check_weights(&self, entry: &Entry) -> Result<Downloaded, Flaw> {
+        let path = self.file(entry);
+        let (bytes, modified) = look(&path)?;
+        let expect = expectation(entry);
+        let stamp = fs::read_to_string(stamp_of(&path)).ok().and_then(|text| toml::from_str::<FileStamp>(&text).ok());
+        let sha256 = match stamp {
+            Some(stamp) if (stamp.bytes, stamp.modified) == (bytes, modified) => stamp.sha256,
+            _ => {
+                let sha256 = sha256_file(&path).map_err(|e| Flaw::Damaged(e.to_string()))?;
+                self.stamp_weights(entry, &Downloaded { bytes, sha256: sha256.clone() });
+                sha256
+            }
+        };
+        expect.verify("it", bytes, &sha256).map_err(|e| Flaw::Damaged(e.to_string()))?;
+        Ok(Downloaded { bytes, sha256 })
+    }
+
+    /// Notes that the file's contents were hashed. The cache may be read-only, which only costs time later.
+    pub(crate) fn stamp_weights(&self, entry: &Entry, contents: &Downloaded) {
+        let path = self.file(entry);
+        if let Ok((bytes, modified)) = look(&path)
+            && bytes == contents.bytes
+            && let Ok(text) = toml::to_string(&FileStamp { bytes, modified, sha256: contents.sha256.clone() })
+        {
+            let _ = write_atomic(&stamp_of(&path), text.as_bytes());
+        }
+    }
+
+    /// Checks an unpacked data set without reading its images: the stamp's manifest is the catalogue's, every file is there
+    /// with its size, and no other file is. Returns the bytes of all files.
+    pub(crate) fn check_unpacked(&self, entry: &Entry, archive: &Archive) -> Result<u64, Flaw> {
+        let folder = self.unpacked(entry);
+        let damaged = |reason: String| Flaw::Damaged(reason);
+        let text = match fs::read_to_string(stamp_in(&folder)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !folder.exists() => return Err(Flaw::Missing),
+            other => other.map_err(|e| damaged(format!("its stamp can't be read: {e}")))?,
+        };
+        let stamp: FolderStamp =
+            toml::from_str(&text).map_err(|e| damaged(format!("its stamp does not parse: {}", e.message())))?;
+        if stamp.manifest != archive.manifest.digest() {
+            return Err(damaged("it was unpacked for another manifest".into()));
+        }
+        let root = folder.join(&archive.root);
+        let mut bytes = 0;
+        for (path, _) in archive.manifest.iter() {
+            let size = stamp.files.get(path).copied();
+            match fs::symlink_metadata(root.join(path)) {
+                Ok(meta) if meta.is_file() && Some(meta.len()) == size => bytes += meta.len(),
+                Ok(meta) if meta.is_file() => return Err(damaged(format!("{path} has changed: {} bytes", meta.len()))),
+                _ => return Err(damaged(format!("{path} is missing"))),
+            }
+        }
+        match extra_file(&root, archive) {
+            Some(extra) => Err(damaged(format!("{extra} is not in the manifest"))),
+            None => Ok(bytes),
+        }
+    }
+}
+
+/// Stamps a folder whose root holds just what the manifest lists.
+pub(crate) fn stamp_unpacked(folder: &Path, archive: &Archive, unpacked: &Unpacked) -> Result<(), HubError> {
+    let files = unpacked.files.iter().map(|f| (f.path.clone(), f.bytes)).collect();
+    let stamp = FolderStamp { manifest: archive.manifest.digest(), files };
+    write_atomic(&stamp_in(folder), toml::to_string(&stamp).unwrap_or_default().as_bytes())
+}
+
+fn stamp_in(folder: &Path) -> PathBuf {
+    folder.join("stamp.toml")
+}
+
+/// What the catalogue knows of an entry's file.
+pub(crate) fn expectation(entry: &Entry) -> Expect {
+    Expect { sha256: entry.sha256.clone(), bytes: entry.bytes, at_most: entry.at_most_bytes() }
+}
+
+/// The first file under `root` that the manifest does not list, if any.
+pub(crate) fn extra_file(root: &Path, archive: &Archive) -> Option<String> {
+    WalkDir::new(root)
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter(|found| !found.file_type().is_dir())
+        .filter_map(|found| Some(slashed(found.path().strip_prefix(root).ok()?)))
+        .find(|path| archive.manifest.get(path).is_none())
+}
+
+fn slashed(path: &Path) -> String {
+    path.components().map(|c| c.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+fn stamp_of(path: &Path) -> PathBuf {
+    beside(path, ".stamp")
+}
+
+/// A file's size and the time of its last change.
+fn look(path: &Path) -> Result<(u64, u64), Flaw> {
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_file() => {
+            let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+            Ok((meta.len(), u64::try_from(modified.as_nanos()).unwrap_or(u64::MAX)))
+        }
+        Ok(_) => Err(Flaw::Damaged("it is no file".into())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Flaw::Missing),
+        Err(e) => Err(Flaw::Damaged(e.to_string())),
+    }
+}

@@ -1,0 +1,399 @@
+//! What can be fetched by name: the entries, read from TOML and checked once. Fetches nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::error::HubError;
+use crate::manifest::{Manifest, is_hex};
+use crate::unpack::{Limits, check_name};
+
+/// The catalogue's files, compiled in. Each is a link into `data/catalogue/` at the root of the repository.
+const BUILTIN: [(&str, &str); 2] = [
+    ("datasets.toml", include_str!("../catalogue/datasets.toml")),
+    ("weights.toml", include_str!("../catalogue/weights.toml")),
+];
+const MANIFESTS: [(&str, &str); 1] =
+    [("hymenoptera_data.sha256", include_str!("../catalogue/manifests/hymenoptera_data.sha256"))];
+
+/// A data set or a file of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An archive of images, unpacked in the cache.
+    Dataset,
+    /// One file of pretrained weights.
+    Weights,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Dataset => "a data set",
+            Kind::Weights => "weights",
+        })
+    }
+}
+
+/// One thing that can be fetched.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The name that users say, such as `resnet18-imagenet1k_v1`.
+    pub id: String,
+    /// One line on what it is.
+    pub title: String,
+    /// The file's name, in the cache and in a mirror.
+    pub file: String,
+    /// The official address; some files have none and come from a mirror only.
+    pub url: Option<String>,
+    /// What the file's SHA-256 starts with: all 64 hexadecimal digits, or the 8 that torchvision's file names carry.
+    /// Archives have none: their [manifest](Archive::manifest) says what they must hold.
+    pub sha256: Option<String>,
+    /// The file's exact size in bytes, where it is known for certain.
+    pub bytes: Option<u64>,
+    /// What is known of the terms it comes under.
+    pub licence: String,
+    /// Whom to cite.
+    pub citation: String,
+    /// Where to read more.
+    pub homepage: String,
+    /// What else a user should know.
+    pub note: Option<String>,
+    /// What only one kind of entry has.
+    pub detail: Detail,
+}
+
+/// What only one kind of entry has.
+#[derive(Debug, Clone)]
+pub enum Detail {
+    /// A data set's archive.
+    Dataset(Archive),
+    /// Of which network the weights are.
+    Weights(Pretrained),
+}
+
+/// What an archive must hold and how far it may inflate.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    /// The folder in the archive that holds the files; also the folder's name in the cache.
+    pub root: String,
+    /// The files under the root.
+    pub manifest: Manifest,
+    /// How much the archive may hold.
+    pub limits: Limits,
+}
+
+/// Of which network weights are.
+#[derive(Debug, Clone)]
+pub struct Pretrained {
+    /// torchvision's function name, such as `resnet18`. What that means is not the hub's business.
+    pub arch: String,
+    /// Whether torchvision calls this member `DEFAULT`.
+    pub default: bool,
+    /// How many parameters the network has, where stated.
+    pub parameters: Option<u64>,
+    /// torchvision's figure for the file's size: MiB, rounded.
+    pub listed_mib: Option<f64>,
+}
+
+impl Entry {
+    /// A data set or weights.
+    pub fn kind(&self) -> Kind {
+        match self.detail {
+            Detail::Dataset(_) => Kind::Dataset,
+            Detail::Weights(_) => Kind::Weights,
+        }
+    }
+
+    /// About how many bytes a download is; exact where [`Entry::bytes`] is known.
+    pub fn about_bytes(&self) -> Option<u64> {
+        self.bytes.or(match &self.detail {
+            Detail::Dataset(_) => None,
+            Detail::Weights(w) => w.listed_mib.map(|mib| (mib * MIB) as u64),
+        })
+    }
+
+    /// No honest server sends more than this.
+    pub(crate) fn at_most_bytes(&self) -> Option<u64> {
+        self.bytes.or(match &self.detail {
+            Detail::Dataset(archive) => Some(archive.limits.max_bytes),
+            Detail::Weights(w) => w.listed_mib.map(|mib| ((mib * 1.01 + 1.0) * MIB) as u64),
+        })
+    }
+}
+
+const MIB: f64 = 1_048_576.0;
+
+/// All that can be fetched by name.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    entries: Vec<Entry>,
+}
+
+impl Catalogue {
+    /// The catalogue that is compiled in, from `data/catalogue/`.
+    ///
+    /// # Errors
+    /// Only where those files are wrong, which the tests exclude.
+    pub fn builtin() -> Result<Catalogue, HubError> {
+        let mut catalogue = Catalogue::default();
+        for (file, text) in BUILTIN {
+            catalogue.add(file, text, &MANIFESTS)?;
+        }
+        Ok(catalogue)
+    }
+
+    /// Reads one catalogue file. `manifests` are the texts of the manifests that it names.
+    ///
+    /// # Errors
+    /// [`HubError::Catalogue`] names `file` and what is wrong in it; [`HubError::Manifest`].
+    pub fn parse(file: &str, text: &str, manifests: &[(&str, &str)]) -> Result<Catalogue, HubError> {
+        let mut catalogue = Catalogue::default();
+        catalogue.add(file, text, manifests)?;
+        Ok(catalogue)
+    }
+
+    /// Every entry, in the files' order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// The data sets.
+    pub fn datasets(&self) -> impl Iterator<Item = &Entry> {
+        self.entries().filter(|e| e.kind() == Kind::Dataset)
+    }
+
+    /// The files of weights.
+    pub fn weights(&self) -> impl Iterator<Item = &Entry> {
+        self.entries().filter(|e| e.kind() == Kind::Weights)
+    }
+
+    /// The entry with this id.
+    ///
+    /// # Errors
+    /// [`HubError::Unknown`] with the nearest id.
+    pub fn find(&self, id: &str) -> Result<&Entry, HubError> {
+        self.lookup("entry", id, self.entries())
+    }
+
+    /// The data set with this id, and its archive.
+    ///
+    /// # Errors
+    /// [`HubError::Unknown`] with the nearest data set; [`HubError::WrongKind`] for weights.
+    pub fn find_dataset(&self, id: &str) -> Result<(&Entry, &Archive), HubError> {
+        let entry = self.find(id).or_else(|_| self.lookup("data set", id, self.datasets()))?;
+        match &entry.detail {
+            Detail::Dataset(archive) => Ok((entry, archive)),
+            Detail::Weights(_) => Err(wrong_kind(entry, Kind::Dataset)),
+        }
+    }
+
+    /// The weights with this id.
+    ///
+    /// # Errors
+    /// [`HubError::Unknown`] with the nearest weights; [`HubError::WrongKind`] for a data set.
+    pub fn find_weights(&self, id: &str) -> Result<(&Entry, &Pretrained), HubError> {
+        let entry = self.find(id).or_else(|_| self.lookup("weights", id, self.weights()))?;
+        match &entry.detail {
+            Detail::Weights(pretrained) => Ok((entry, pretrained)),
+            Detail::Dataset(_) => Err(wrong_kind(entry, Kind::Weights)),
+        }
+    }
+
+    fn lookup<'a>(
+        &self,
+        what: &'static str,
+        id: &str,
+        mut entries: impl Iterator<Item = &'a Entry>,
+    ) -> Result<&'a Entry, HubError>
+    where
+        Self: 'a,
+    {
+        let mut names = Vec::new();
+        entries
+            .find(|e| {
+                names.push(e.id.as_str());
+                e.id == id
+            })
+            .ok_or_else(|| HubError::Unknown { what, name: id.into(), suggestion: nearest(id, names) })
+    }
+
+    fn add(&mut self, file: &str, text: &str, manifests: &[(&str, &str)]) -> Result<(), HubError> {
+        let wrong = |reason: String| HubError::Catalogue { file: file.into(), reason };
+        let raw: RawFile = toml::from_str(text).map_err(|e| wrong(e.to_string()))?;
+        let datasets = raw.dataset.into_iter().map(|e| (Kind::Dataset, e));
+        let weights = raw.weights.into_iter().map(|e| (Kind::Weights, e));
+        for (kind, entry) in datasets.chain(weights) {
+            let id = entry.id.clone();
+            if self.entries.iter().any(|e| e.id == id) {
+                return Err(wrong(format!("the id `{id}` stands here twice")));
+            }
+            let entry = entry.check(kind, &raw.licences, &raw.citations, manifests).map_err(|error| match error {
+                Wrong::Field(field, reason) => wrong(format!("`{id}`: {field} {reason}")),
+                Wrong::Manifest(error) => error,
+            })?;
+            self.entries.push(entry);
+        }
+        Ok(())
+    }
+}
+
+/// The name of `names` that `name` is a slip of, if any.
+pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let starts = |candidate: &str| !name.is_empty() && candidate.starts_with(name);
+    names
+        .into_iter()
+        .map(|n| (if starts(n) { 0 } else { strsim::damerau_levenshtein(name, n) }, n))
+        .filter(|(distance, n)| *distance <= 1 + n.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, n)| n.to_owned())
+}
+
+fn wrong_kind(entry: &Entry, wanted: Kind) -> HubError {
+    HubError::WrongKind { id: entry.id.clone(), is: entry.kind(), wanted }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    #[serde(default)]
+    licences: BTreeMap<String, String>,
+    #[serde(default)]
+    citations: BTreeMap<String, String>,
+    #[serde(default)]
+    dataset: Vec<RawEntry>,
+    #[serde(default)]
+    weights: Vec<RawEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEntry {
+    id: String,
+    title: String,
+    file: String,
+    url: Option<String>,
+    sha256: Option<String>,
+    sha256_prefix: Option<String>,
+    bytes: Option<u64>,
+    licence: String,
+    citation: String,
+    homepage: String,
+    note: Option<String>,
+    archive: Option<RawArchive>,
+    arch: Option<String>,
+    #[serde(default)]
+    default: bool,
+    parameters: Option<u64>,
+    listed_mib: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawArchive {
+    root: String,
+    manifest: String,
+    max_bytes: u64,
+    max_entries: usize,
+}
+
+enum Wrong {
+    Field(&'static str, String),
+    Manifest(HubError),
+}
+
+impl RawEntry {
+    fn check(
+        self,
+        kind: Kind,
+        licences: &BTreeMap<String, String>,
+        citations: &BTreeMap<String, String>,
+        manifests: &[(&str, &str)],
+    ) -> Result<Entry, Wrong> {
+        let field = |name, reason: String| Wrong::Field(name, reason);
+        check_plain("id", &self.id)?;
+        check_plain("file", &self.file)?;
+        if let Some(url) = &self.url
+            && !(url.starts_with("https://") || url.starts_with("http://"))
+        {
+            return Err(field("url", format!("must start with https:// or http://, got `{url}`")));
+        }
+        if self.bytes == Some(0) {
+            return Err(field("bytes", "must be > 0; leave it out where it is not known".into()));
+        }
+        let licence = licences.get(&self.licence);
+        let citation = citations.get(&self.citation);
+        let detail = match (kind, self.archive, self.arch) {
+            (Kind::Dataset, Some(archive), None) => Detail::Dataset(archive.check(manifests)?),
+            (Kind::Weights, None, Some(arch)) => Detail::Weights(Pretrained {
+                arch,
+                default: self.default,
+                parameters: self.parameters,
+                listed_mib: self.listed_mib,
+            }),
+            (Kind::Dataset, ..) => return Err(field("archive", "is needed in a data set, and no `arch`".into())),
+            (Kind::Weights, ..) => return Err(field("arch", "is needed in weights, and no `archive`".into())),
+        };
+        let sha256 = check_digest(self.sha256, self.sha256_prefix)?;
+        if kind == Kind::Weights && sha256.is_none() {
+            return Err(field("sha256", "or `sha256_prefix` is needed, or nothing could be verified".into()));
+        }
+        Ok(Entry {
+            licence: licence
+                .ok_or_else(|| field("licence", format!("`{}` is not under [licences]", self.licence)))?
+                .clone(),
+            citation: citation
+                .ok_or_else(|| field("citation", format!("`{}` is not under [citations]", self.citation)))?
+                .clone(),
+            id: self.id,
+            title: self.title,
+            file: self.file,
+            url: self.url,
+            sha256,
+            bytes: self.bytes,
+            homepage: self.homepage,
+            note: self.note,
+            detail,
+        })
+    }
+}
+
+impl RawArchive {
+    fn check(self, manifests: &[(&str, &str)]) -> Result<Archive, Wrong> {
+        check_plain("archive.root", &self.root)?;
+        let text = manifests.iter().find(|(name, _)| *name == self.manifest).map(|(_, text)| *text);
+        let text = text.ok_or_else(|| Wrong::Field("archive.manifest", format!("`{}` is not there", self.manifest)))?;
+        let manifest = Manifest::parse(&self.manifest, text).map_err(Wrong::Manifest)?;
+        if manifest.len() > self.max_entries {
+            let reason = format!("must be at least the manifest's {} files, got {}", manifest.len(), self.max_entries);
+            return Err(Wrong::Field("archive.max_entries", reason));
+        }
+        let limits = Limits { max_bytes: self.max_bytes, max_entries: self.max_entries };
+        Ok(Archive { root: self.root, manifest, limits })
+    }
+}
+
+/// One component of a path, of letters, digits, `_`, `-` and `.`.
+fn check_plain(field: &'static str, name: &str) -> Result<(), Wrong> {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    match check_name(name) {
+        Ok(()) if plain => Ok(()),
+        _ => Err(Wrong::Field(
+            field,
+            format!("must be of letters, digits, `_`, `-` and `.`, got `{}`", name.escape_debug()),
+        )),
+    }
+}
+
+fn check_digest(whole: Option<String>, prefix: Option<String>) -> Result<Option<String>, Wrong> {
+    let (field, digits, digest) = match (whole, prefix) {
+        (None, None) => return Ok(None),
+        (Some(whole), None) => ("sha256", 64, whole),
+        (None, Some(prefix)) => ("sha256_prefix", 8, prefix),
+        (Some(_), Some(_)) => return Err(Wrong::Field("sha256", "and `sha256_prefix` can't both be given".into())),
+    };
+    if digest.len() != digits || !is_hex(&digest) {
+        return Err(Wrong::Field(field, format!("must be {digits} lower-case hexadecimal digits, got `{digest}`")));
+    }
+    Ok(Some(digest))
+}

@@ -1,0 +1,138 @@
+//! Putting a local file into the cache: an archive unpacked and compared with its manifest, a file copied and verified.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::cache::{Cache, stamp_unpacked};
+use crate::catalogue::{Archive, Entry};
+use crate::download::{Downloaded, Expect};
+use crate::error::{ArchiveFault, At, HubError};
+use crate::files::{CHUNK, beside, create_parent, hex, parent, sync_folder};
+use crate::progress::Progress;
+use crate::unpack::{Unpacked, unpack_zip};
+
+/// Unpacks `file`, compares every file with the manifest, and only then puts the folder in the place of what was there. To be
+/// called under the entry's lock. Returns the bytes of all files, and the archive's files that the manifest does not list.
+pub(super) fn unpack_into_cache(
+    cache: &Cache,
+    entry: &Entry,
+    archive: &Archive,
+    file: &Path,
+    progress: &dyn Progress,
+) -> Result<(u64, Vec<String>), HubError> {
+    let workshop = cache.workshop(entry);
+    remove_folder(&workshop)?;
+    let made = unpack_in(&workshop, cache, entry, archive, file, progress);
+    // What was replaced, or what did not come to anything.
+    let removed = remove_folder(&workshop);
+    let unpacked = made?;
+    removed?;
+    for name in &unpacked.skipped {
+        progress.message(&format!("{name} of {} is not in the manifest, and is left out", entry.file));
+    }
+    Ok((unpacked.files.iter().map(|f| f.bytes).sum(), unpacked.skipped))
+}
+
+fn unpack_in(
+    workshop: &Path,
+    cache: &Cache,
+    entry: &Entry,
+    archive: &Archive,
+    file: &Path,
+    progress: &dyn Progress,
+) -> Result<Unpacked, HubError> {
+    let (new, old, place) = (workshop.join("new"), workshop.join("old"), cache.unpacked(entry));
+    let mut in_root = |name: &str| {
+        let path = name.strip_prefix(&archive.root)?.strip_prefix('/')?;
+        archive.manifest.get(path).map(|_| path.to_owned())
+    };
+    let unpacked = unpack_zip(file, &new.join(&archive.root), &archive.limits, &mut in_root, progress)?;
+    compare(archive, &unpacked).map_err(|fault| HubError::Archive { archive: file.into(), fault })?;
+    stamp_unpacked(&new, archive, &unpacked)?;
+    create_parent(&place)?;
+    match fs::rename(&place, &old) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at("replace", &place),
+        _ => fs::rename(&new, &place).at("create", &place)?,
+    }
+    sync_folder(parent(&place))?;
+    Ok(unpacked)
+}
+
+/// Every file of the manifest is there, with its contents. No other file is: none was chosen.
+fn compare(archive: &Archive, unpacked: &Unpacked) -> Result<(), ArchiveFault> {
+    for file in &unpacked.files {
+        let expected = archive.manifest.get(&file.path).unwrap_or_default();
+        if file.sha256 != expected {
+            let (name, got) = (file.path.clone(), file.sha256.clone());
+            return Err(ArchiveFault::WrongContents { name, expected: expected.into(), got });
+        }
+    }
+    let is_there = |path: &str| unpacked.files.iter().any(|f| f.path == path);
+    let mut missing = archive.manifest.iter().map(|(path, _)| path).filter(|path| !is_there(path));
+    match missing.next() {
+        None => Ok(()),
+        Some(first) => Err(ArchiveFault::Missing {
+            first: format!("{}/{first}", archive.root),
+            count: 1 + missing.count(),
+            of: archive.manifest.len(),
+        }),
+    }
+}
+
+/// Copies `from` to `to`, which appears only when it is whole and is what `expect` says. To be called under a lock.
+pub(super) fn copy_verified(
+    from: &Path,
+    to: &Path,
+    expect: &Expect,
+    progress: &dyn Progress,
+) -> Result<Downloaded, HubError> {
+    create_parent(to)?;
+    let copy = beside(to, ".copy");
+    let copied = copy_hashed(from, &copy, progress).and_then(|contents| {
+        expect.verify(&from.display().to_string(), contents.bytes, &contents.sha256)?;
+        fs::rename(&copy, to).at("create", to)?;
+        sync_folder(parent(to))?;
+        Ok(contents)
+    });
+    if copied.is_err() {
+        let _ = fs::remove_file(&copy);
+    }
+    copied
+}
+
+fn copy_hashed(from: &Path, to: &Path, progress: &dyn Progress) -> Result<Downloaded, HubError> {
+    let mut source = File::open(from).at("open", from)?;
+    let total = source.metadata().at("read", from)?.len();
+    let mut copy = File::create(to).at("create", to)?;
+    let name = from.file_name().unwrap_or_default().to_string_lossy();
+    progress.start(&format!("copying {name}"), Some(total), 0);
+    let mut hasher = Sha256::new();
+    let mut bytes = 0;
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        if progress.cancelled() {
+            return Err(HubError::Cancelled);
+        }
+        let n = match source.read(&mut chunk).at("read", from)? {
+            0 => break,
+            n => n,
+        };
+        copy.write_all(&chunk[..n]).at("write", to)?;
+        hasher.update(&chunk[..n]);
+        bytes += n as u64;
+        progress.advance(n as u64);
+    }
+    copy.sync_all().at("write", to)?;
+    progress.finish();
+    Ok(Downloaded { bytes, sha256: hex(hasher) })
+}
+
+fn remove_folder(path: &Path) -> Result<(), HubError> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).at("remove", path),
+        _ => Ok(()),
+    }
+}

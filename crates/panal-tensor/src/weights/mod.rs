@@ -1,5 +1,6 @@
 //! Weight files: which format a file is in, and the tensors in it. Each format has a file of its own.
 
+mod machine;
 mod pickle;
 mod pth;
 mod pth_legacy;

@@ -7,7 +7,7 @@ use tch::Tensor;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{pickle, state_dict};
+use super::{machine, state_dict};
 use crate::error::FileFault;
 
 /// The first bytes of a zip file with entries.
@@ -22,7 +22,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<IndexMap<String, Tensor>, FileFault>
         return Err(FileFault::Unsupported("saved on a big-endian machine, which is not read".to_owned()));
     }
     let program = archive.read("data.pkl")?;
-    let pickle = pickle::read(&program, &mut 0)?;
+    let pickle = machine::read(&program, &mut 0)?;
     state_dict::tensors(&pickle, |storage| {
         let name = format!("data/{}", storage.key);
         let bytes = if storage.numel == 0 && !archive.has(&name) { Vec::new() } else { archive.read(&name)? };

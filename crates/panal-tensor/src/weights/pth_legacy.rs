@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 use tch::{Kind, Tensor};
 
-use super::pickle::{self, Value};
-use super::state_dict;
+use super::pickle::Value;
+use super::{machine, state_dict};
 use crate::error::FileFault;
 
 /// The first pickle: the number 0x1950a86a20f9469cfc6c.
@@ -17,16 +17,16 @@ const PROTOCOL: i64 = 1001;
 
 pub(super) fn parse(bytes: &[u8]) -> Result<IndexMap<String, Tensor>, FileFault> {
     let mut at = MAGIC.len();
-    let version = pickle::read(bytes, &mut at)?;
+    let version = machine::read(bytes, &mut at)?;
     if version.root != Value::Int(PROTOCOL) {
         return Err(FileFault::Unsupported(format!("not version {PROTOCOL} of torch's older format")));
     }
-    let system = pickle::read(bytes, &mut at)?;
+    let system = machine::read(bytes, &mut at)?;
     if system.field(system.root, "little_endian") != Some(Value::Bool(true)) {
         return Err(FileFault::Unsupported("not saved on a little-endian machine".to_owned()));
     }
-    let object = pickle::read(bytes, &mut at)?;
-    let keys = pickle::read(bytes, &mut at)?;
+    let object = machine::read(bytes, &mut at)?;
+    let keys = machine::read(bytes, &mut at)?;
 
     // The storages have no index: where one ends follows from the type that the object gave it.
     let kinds: HashMap<&str, Kind> = object.storages().map(|storage| (storage.key.as_str(), storage.kind)).collect();

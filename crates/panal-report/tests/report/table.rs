@@ -158,12 +158,13 @@ fn a_class_without_images_counts_as_zero_and_is_told() {
 
 #[test]
 fn records_that_contradict_themselves_are_refused_by_field() {
+    type Case = (fn(&mut RunRecord), &'static str);
     let broken = |edit: fn(&mut RunRecord)| {
         let mut record = run(0, "row", 3, &CLASSES, &[(0, 0), (1, 1)]);
         edit(&mut record);
         Table::new(&[record]).unwrap_err().to_string()
     };
-    let cases: [(fn(&mut RunRecord), &str); 7] = [
+    let cases: [Case; 7] = [
         (|r| r.data.classes.clear(), "field `data.classes`: empty"),
         (|r| r.data.train.per_class.push(1), "field `data.train.per_class`: 3 counts for 2 classes"),
         (|r| r.predictions.clear(), "field `predictions`: empty"),

@@ -68,6 +68,23 @@ fn recognise(weights: &Weights) -> Option<Arch> {
         };
         let found: usize =
             weights.tensors.iter().filter(|(name, _)| learnt(name)).map(|(_, tensor)| tensor.numel()).sum();
-        found == arch.num_params() - (arch.feature_dim() + 1) * IMAGENET_CLASSES as usize
+        found == backbone_params(arch)
     })
+}
+
+fn backbone_params(arch: Arch) -> usize {
+    arch.num_params() - (arch.feature_dim() + 1) * IMAGENET_CLASSES as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_backbones_have_the_same_number_of_values() {
+        let sizes: BTreeSet<usize> = Arch::ALL.into_iter().map(backbone_params).collect();
+        assert_eq!(sizes.len(), Arch::ALL.len());
+    }
 }

@@ -66,3 +66,51 @@ impl Train<'_> {
         x.f_mul(&Tensor::f_from_slice(&mask)?.f_view(shape)?.f_to(x.device())?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::rand_core::SeedableRng;
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    fn ones(shape: [i64; 4]) -> Tensor {
+        Tensor::ones(shape, (Kind::Float, Device::Cpu))
+    }
+
+    fn values(x: &Tensor) -> Vec<f32> {
+        Vec::try_from(x.reshape([-1])).expect("floats")
+    }
+
+    #[test]
+    fn dropout_zeroes_a_share_p_and_scales_the_rest() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let kept = values(&Train(&mut rng).dropout(ones([10, 10, 10, 20]), 0.2).unwrap());
+        assert!(kept.iter().all(|x| *x == 0.0 || *x == 1.25));
+        let zeros = kept.iter().filter(|x| **x == 0.0).count();
+        // 20,000 draws: 4,000 expected, four standard deviations are 226.
+        assert!((3774..=4226).contains(&zeros), "{zeros}");
+        assert_eq!(values(&Eval.dropout(ones([1, 1, 2, 3]), 0.2).unwrap()), [1.0; 6]);
+    }
+
+    #[test]
+    fn stochastic_depth_keeps_or_drops_whole_rows() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let kept = Train(&mut rng).stochastic_depth(ones([2000, 2, 1, 3]), 0.5).unwrap();
+        let rows: Vec<f32> = values(&kept);
+        let rows: Vec<&[f32]> = rows.chunks(6).collect();
+        assert!(rows.iter().all(|row| *row == [0.0; 6] || *row == [2.0; 6]));
+        let dropped = rows.iter().filter(|row| row[0] == 0.0).count();
+        assert!((910..=1090).contains(&dropped), "{dropped}");
+        assert_eq!(values(&Eval.stochastic_depth(ones([1, 1, 2, 3]), 0.5).unwrap()), [1.0; 6]);
+    }
+
+    #[test]
+    fn nothing_is_drawn_for_probability_0() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let x = Train(&mut rng).dropout(ones([1, 1, 2, 3]), 0.0).unwrap();
+        let x = Train(&mut rng).stochastic_depth(x, 0.0).unwrap();
+        assert_eq!(values(&x), [1.0; 6]);
+        assert_eq!(rng, ChaCha8Rng::seed_from_u64(3));
+    }
+}

@@ -1,0 +1,211 @@
+//! What a classifier promises beside its numbers: modes, freezing, initial values, randomness, and errors for bad input.
+
+mod common;
+
+use common::{images, rng, values};
+use panal_models::{Arch, Classifier, ModelError, ModelSpec, Part};
+use panal_tensor::{Role, is_channels_last};
+use tch::{Device, Kind, Tensor};
+
+fn fresh(arch: Arch, classes: usize) -> Classifier {
+    Classifier::new(&ModelSpec::new(arch, classes), Device::Cpu, 7).expect("a valid spec")
+}
+
+/// Every tensor but those that `leave_out` names, as the bytes of its values.
+fn bits(network: &Classifier, leave_out: impl Fn(&str) -> bool) -> Vec<(String, Vec<u8>)> {
+    let bytes = |tensor: &Tensor| Vec::<u8>::try_from(tensor.reshape([-1]).view_dtype(Kind::Uint8));
+    tch::no_grad(|| {
+        let kept = network.store().named(|name, _| !leave_out(name)).into_iter();
+        kept.map(|(name, tensor)| (name, bytes(&tensor).expect("bytes"))).collect()
+    })
+}
+
+#[test]
+fn probing_leaves_every_bit_of_the_backbone_alone() {
+    for arch in [Arch::Resnet18, Arch::MobilenetV2, Arch::EfficientnetB0] {
+        let network = fresh(arch, 3);
+        network.set_trainable(Part::Head).unwrap();
+        let names: Vec<String> = network.trainable().into_iter().map(|(name, _)| name).collect();
+        let head = if arch == Arch::Resnet18 { "fc" } else { "classifier.1" };
+        assert_eq!(names, [format!("{head}.weight"), format!("{head}.bias")]);
+
+        let before = bits(&network, |name| network.is_head(name));
+        for _ in 0..2 {
+            let features = network.features_eval(&images([2, 3, 40, 56])).unwrap();
+            assert!(!features.requires_grad());
+            let loss = network.head_train(&features, &mut rng()).unwrap().square().sum(None);
+            loss.backward();
+            tch::no_grad(|| {
+                for (_, mut parameter) in network.trainable() {
+                    let step = parameter.grad() * 0.1;
+                    let _ = parameter.g_sub_(&step);
+                }
+            });
+        }
+        assert_eq!(bits(&network, |name| network.is_head(name)), before, "{arch}");
+        assert!(network.store().named(|name, _| !network.is_head(name)).iter().all(|(_, t)| !t.grad().defined()));
+
+        network.set_trainable(Part::All).unwrap();
+        let parameters = network.store().named(|_, role| role == Role::Parameter).len();
+        assert_eq!(network.trainable().len(), parameters);
+    }
+}
+
+#[test]
+fn only_training_moves_running_statistics_and_only_the_backbones() {
+    let network = fresh(Arch::MobilenetV2, 3);
+    let before = bits(&network, |_| false);
+    let x = images([2, 3, 40, 56]);
+    let features = network.features_eval(&x).unwrap();
+    let logits = network.head_eval(&features).unwrap();
+    assert_eq!(values(&network.forward_eval(&x).unwrap()), values(&logits));
+    let _ = network.head_train(&features, &mut rng()).unwrap();
+    assert_eq!(bits(&network, |_| false), before);
+
+    let _ = network.features_train(&x, &mut rng()).unwrap();
+    let after = bits(&network, |_| false);
+    for ((name, then), (_, now)) in before.iter().zip(&after) {
+        let statistic = name.contains("running_") || name.ends_with("num_batches_tracked");
+        assert_eq!(then != now, statistic, "{name}");
+    }
+}
+
+#[test]
+fn masks_come_from_the_generator_handed_in_and_from_nowhere_else() {
+    let x = images([4, 3, 40, 56]);
+    let network = fresh(Arch::EfficientnetB0, 3);
+    let logits = |torch_seed, generator: &mut _| {
+        tch::manual_seed(torch_seed);
+        let logits = values(&network.forward_train(&x, generator).unwrap());
+        (logits, values(&Tensor::rand([3], (Kind::Float, Device::Cpu))))
+    };
+    tch::manual_seed(1);
+    let torch_next = values(&Tensor::rand([3], (Kind::Float, Device::Cpu)));
+    let (first, next) = logits(1, &mut rng());
+    assert_eq!(next, torch_next, "a draw was made from torch's generator");
+    assert_eq!(logits(2, &mut rng()).0, first);
+
+    let mut moved_on = rng();
+    let again = logits(1, &mut moved_on).0;
+    assert_eq!(again, first);
+    assert_ne!(logits(1, &mut moved_on).0, first);
+}
+
+#[test]
+fn a_seed_gives_the_same_network_and_another_seed_another() {
+    let digest = |seed| {
+        let spec = ModelSpec::new(Arch::MobilenetV2, 2);
+        Classifier::new(&spec, Device::Cpu, seed).unwrap().store().digest().unwrap()
+    };
+    assert_eq!(digest(1), digest(1));
+    assert_ne!(digest(1), digest(2));
+}
+
+#[test]
+fn fresh_parameters_have_the_spread_of_torchvisions() {
+    let of = |network: &Classifier, name: &str| values(network.store().get(name).unwrap());
+    let std = |values: &[f64]| (values.iter().map(|x| x * x).sum::<f64>() / values.len() as f64).sqrt();
+    let largest = |values: &[f64]| values.iter().fold(0f64, |most, x| most.max(x.abs()));
+    let near = |got: f64, expected: f64| assert!((got / expected - 1.0).abs() < 0.03, "{got}, not {expected}");
+
+    let resnet = fresh(Arch::Resnet18, 1000);
+    near(std(&of(&resnet, "conv1.weight")), (2.0 / (64.0 * 49.0f64)).sqrt());
+    near(std(&of(&resnet, "layer4.1.conv2.weight")), (2.0 / (512.0 * 9.0f64)).sqrt());
+    assert!(of(&resnet, "layer4.1.bn2.weight").iter().all(|x| *x == 1.0));
+    near(largest(&of(&resnet, "fc.weight")), 1.0 / 512f64.sqrt());
+    near(largest(&of(&resnet, "fc.bias")), 1.0 / 512f64.sqrt());
+
+    let mobilenet = fresh(Arch::MobilenetV2, 1000);
+    near(std(&of(&mobilenet, "features.1.conv.0.0.weight")), (2.0 / (32.0 * 9.0f64)).sqrt());
+    near(std(&of(&mobilenet, "classifier.1.weight")), 0.01);
+    assert_eq!(largest(&of(&mobilenet, "classifier.1.bias")), 0.0);
+
+    let efficientnet = fresh(Arch::EfficientnetB0, 1000);
+    near(largest(&of(&efficientnet, "classifier.1.weight")), 1.0 / 1000f64.sqrt());
+    assert_eq!(largest(&of(&efficientnet, "classifier.1.bias")), 0.0);
+    assert_eq!(largest(&of(&efficientnet, "features.1.0.block.1.fc1.bias")), 0.0);
+
+    // Another number of classes is a new torch.nn.Linear, whatever the family.
+    for arch in [Arch::MobilenetV2, Arch::EfficientnetB0] {
+        let network = fresh(arch, 40);
+        near(largest(&of(&network, "classifier.1.weight")), 1.0 / 1280f64.sqrt());
+        assert!((0.0..1.0 / 1280f64.sqrt()).contains(&std(&of(&network, "classifier.1.bias"))));
+    }
+}
+
+#[test]
+fn on_the_cpu_everything_is_channels_last() {
+    let network = fresh(Arch::EfficientnetB0, 2);
+    for (name, tensor) in network.store().named(|_, _| true) {
+        assert!(tensor.dim() != 4 || is_channels_last(&tensor), "{name}");
+    }
+}
+
+#[test]
+fn a_spec_is_checked_once() {
+    let refused = |spec: ModelSpec| Classifier::new(&spec, Device::Cpu, 0).unwrap_err().to_string();
+    let plain = ModelSpec::new(Arch::Resnet18, 2);
+    for classes in [0, 1, 100_001] {
+        let message = format!("classes must be between 2 and 100000, got {classes}");
+        assert_eq!(refused(ModelSpec { classes, ..plain.clone() }), message);
+    }
+    assert_eq!(refused(ModelSpec { dropout: Some(1.0), ..plain.clone() }), "dropout must be >= 0 and < 1, got 1");
+    assert_eq!(
+        refused(ModelSpec { stochastic_depth: Some(f64::NAN), ..ModelSpec::new(Arch::EfficientnetB0, 2) }),
+        "stochastic_depth must be >= 0 and < 1, got NaN"
+    );
+    assert_eq!(
+        refused(ModelSpec { stochastic_depth: Some(0.1), ..plain }),
+        "stochastic_depth must be absent for resnet18, which has none, got 0.1"
+    );
+}
+
+#[test]
+fn a_spec_has_a_text_form() {
+    let text = "arch = \"efficientnet_b3\"\nclasses = 4\ndropout = 0.1\n";
+    let spec: ModelSpec = toml::from_str(text).unwrap();
+    assert_eq!(spec, ModelSpec { dropout: Some(0.1), ..ModelSpec::new(Arch::EfficientnetB3, 4) });
+    assert_eq!(toml::to_string(&spec).unwrap(), text);
+
+    let refused = |text: &str| toml::from_str::<ModelSpec>(text).unwrap_err().to_string();
+    assert!(refused("arch = \"resnet18\"\nclases = 4").contains("unknown field `clases`"));
+    assert!(refused("arch = \"resnet8\"\nclasses = 4").contains("unknown model `resnet8`: did you mean `resnet18`?"));
+}
+
+#[test]
+fn an_unknown_name_is_answered_with_the_nearest() {
+    let message = |name: &str| name.parse::<Arch>().unwrap_err().to_string();
+    assert!(message("ResNet18").starts_with("unknown model `ResNet18`: did you mean `resnet18`?\n"));
+    assert!(message("mobilenetv2").starts_with("unknown model `mobilenetv2`: did you mean `mobilenet_v2`?\n"));
+    assert!(message("efficientnet-b4").contains("did you mean `efficientnet_b4`?"));
+    let far = message("vit");
+    assert!(far.starts_with("unknown model `vit`\n  = the models are resnet18, resnet34,"), "{far}");
+    assert!(matches!("".parse::<Arch>(), Err(ModelError::UnknownArch { .. })));
+}
+
+#[test]
+fn input_of_another_form_is_refused() {
+    let network = fresh(Arch::Resnet18, 3);
+    let float = (Kind::Float, Device::Cpu);
+    let eval = |x: &Tensor| network.forward_eval(x).unwrap_err().to_string();
+    assert_eq!(
+        eval(&Tensor::zeros([2, 1, 40, 40], float)),
+        "images must be [N, 3, H, W] of Float on Cpu, none of them empty, got [2, 1, 40, 40] of Float on Cpu"
+    );
+    assert!(eval(&Tensor::zeros([3, 40, 40], float)).contains("got [3, 40, 40]"));
+    assert!(eval(&Tensor::zeros([0, 3, 40, 40], float)).contains("got [0, 3, 40, 40]"));
+    assert!(eval(&Tensor::zeros([2, 3, 40, 40], (Kind::Uint8, Device::Cpu))).contains("of Uint8"));
+    let features = network.head_eval(&Tensor::zeros([2, 511], float)).unwrap_err().to_string();
+    assert!(features.starts_with("features must be [N, 512] of Float on Cpu"), "{features}");
+
+    // Batch norm needs two values a channel in training; evaluation does not mind.
+    let smallest = Tensor::zeros([1, 3, 32, 32], float);
+    let before = bits(&network, |_| false);
+    assert_eq!(
+        network.forward_train(&smallest, &mut rng()).unwrap_err().to_string(),
+        "a training batch must be two images or more, or one larger than 32 x 32, got one image of 32 x 32"
+    );
+    assert_eq!(bits(&network, |_| false), before);
+    assert_eq!(network.forward_eval(&smallest).unwrap().size(), [1, 3]);
+    assert_eq!(network.forward_train(&Tensor::zeros([1, 3, 33, 32], float), &mut rng()).unwrap().size(), [1, 3]);
+}

@@ -6,10 +6,10 @@
 compile_error!("panal's xtask knows Linux and macOS; elsewhere set LIBTORCH yourself and use cargo directly");
 
 mod commands;
-mod hub;
 mod libtorch;
 mod machine;
 mod process;
+mod progress;
 mod stage;
 mod workspace;
 
@@ -30,7 +30,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Setup(commands::setup::Args),
+    /// Run the ants/bees lab, e.g. `cargo xtask lab --model mobilenet_v2`: set up, build, run
     Lab(commands::run::Args),
+    /// Run any command of panal, e.g. `cargo xtask run models`: set up, build, run
     #[command(alias = "panal")]
     Run(commands::run::Args),
     Cargo(commands::cargo::Args),
@@ -42,7 +44,6 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
     let done = match Cli::parse().command {
         Command::Setup(args) => commands::setup::main(&args),
         Command::Lab(args) => commands::run::lab(&args),

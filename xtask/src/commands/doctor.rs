@@ -6,6 +6,7 @@ use crate::machine::{Driver, Machine, OLDEST_DRIVER, free_bytes};
 use crate::process::ask;
 use crate::workspace;
 use anyhow::{Context, Result, bail};
+use panal_hub::{Hub, Mirror, Status};
 use serde::Serialize;
 use std::path::Path;
 use std::process::Command;
@@ -225,13 +226,35 @@ fn machine() -> Check {
 }
 
 fn cache() -> Result<Check> {
-    Ok(Check::ok("cache", crate::hub::cache_dir()?.display().to_string()))
+    Ok(Check::ok("cache", panal_hub::cache_dir()?.display().to_string()))
 }
 
 fn mirror() -> Check {
-    Check::ok("mirror", "")
+    let name = "PANAL_MIRROR";
+    match std::env::var(name) {
+        Err(_) => Check::ok(name, "not set: what is not cached comes from its official address"),
+        Ok(text) => match Mirror::parse(&text) {
+            Ok(Mirror::Folder(folder)) if !folder.is_dir() => {
+                Check::note(name, format!("{text} is no folder"), Some("unset PANAL_MIRROR"))
+            }
+            Ok(_) => Check::ok(name, text),
+            Err(error) => Check::note(name, error.to_string(), Some("unset PANAL_MIRROR")),
+        },
+    }
 }
 
+/// Where the lab's photographs and the weights are, without asking a server.
 fn catalogue() -> Result<Vec<Check>> {
-    Ok(vec![])
+    let hub = Hub::from_env()?;
+    let mut here = Vec::new();
+    let mut away = 0;
+    for entry in hub.catalogue().entries() {
+        match hub.status(&entry.id)? {
+            Status::Cached(_) => here.push(format!("{} (cached)", entry.id)),
+            Status::InMirror(_) => here.push(format!("{} (in the mirror)", entry.id)),
+            Status::Remote(_) | Status::Nowhere(_) => away += 1,
+        }
+    }
+    let here = if here.is_empty() { "none".to_owned() } else { here.join(", ") };
+    Ok(vec![Check::ok("data, weights", format!("here: {here}; {away} more are fetched when they are asked for"))])
 }

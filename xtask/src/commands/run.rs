@@ -8,7 +8,6 @@ use clap::CommandFactory;
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
 
-/// The ants/bees lab (`lab`), or any command of panal (`run`): set up, build, run.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {

@@ -1,7 +1,9 @@
 //! libtorch from PyTorch's own archives, where there is no pip.
 
 use super::{Flavour, TORCH_VERSION, layout};
+use crate::progress::Bar;
 use anyhow::{Result, bail};
+use panal_hub::Expect;
 use std::fs;
 use std::path::Path;
 
@@ -14,7 +16,7 @@ pub(super) fn fetch(flavour: Flavour, downloads: &Path, fresh: &Path, note: &dyn
     let url = url(base.trim_end_matches('/'), flavour, std::env::consts::OS, std::env::consts::ARCH)?;
     note(&format!("downloading {url}"));
     let zip = downloads.join("libtorch.zip");
-    crate::hub::download(&url, &zip)?;
+    panal_hub::download(&url, &zip, &Expect::default(), &Bar::new())?;
     let bytes = layout::unpack(&zip, fresh, |entry| layout::of_archive(flavour, entry))?;
     fs::remove_file(zip)?;
     note(&format!("unpacked {:.1} GB", bytes as f64 / 1e9));

@@ -2,10 +2,12 @@
 //! What is fetched and from where is `pip`'s and `archive`'s.
 
 use super::{Flavour, Libtorch, Origin, TORCH_VERSION, archive, cache, pip};
+use crate::progress::Bar;
 use anyhow::{Context, Result, bail, ensure};
+use panal_hub::Lock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::Path;
 
 /// Written last; an installation without it, or whose libraries are not as it says, is none.
@@ -36,8 +38,8 @@ pub(crate) fn install(flavour: Flavour, force: bool, note: &dyn Fn(&str)) -> Res
     fs::create_dir_all(&cache)
         .with_context(|| format!("cannot create {}; PANAL_CACHE names another place", cache.display()))?;
     let folder = cache.join(format!("{TORCH_VERSION}-{flavour}"));
-    let lock = Lock::take(&cache.join(format!(".{flavour}.lock")), "libtorch is being installed", note)?;
-    if let Some(found) = installed(&folder, flavour).filter(|_| !force || lock.waited) {
+    let _lock = Lock::acquire(&cache.join(format!(".{flavour}.lock")), &Bar::new())?;
+    if let Some(found) = installed(&folder, flavour).filter(|_| !force) {
         return Ok(found);
     }
     let prefix = format!(".partial-{flavour}-");
@@ -53,30 +55,6 @@ pub(crate) fn install(flavour: Flavour, force: bool, note: &dyn Fn(&str)) -> Res
     }
     fs::rename(&fresh, &folder)?;
     installed(&folder, flavour).with_context(|| format!("{} is not whole after its installation", folder.display()))
-}
-
-/// Only one process at a time gets past it; freed when dropped, or by the system when the process dies.
-pub(crate) struct Lock {
-    _file: File,
-    /// Whether another held it first.
-    waited: bool,
-}
-
-impl Lock {
-    /// Takes the lock, waiting for as long as another process holds it, in which case `note` is told `what` goes on.
-    pub(crate) fn take(path: &Path, what: &str, note: &dyn Fn(&str)) -> Result<Self> {
-        let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-        let waited = match file.try_lock() {
-            Ok(()) => false,
-            Err(TryLockError::WouldBlock) => {
-                note(&format!("{what} by another process: waiting for it"));
-                file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-                true
-            }
-            Err(TryLockError::Error(error)) => bail!("cannot lock {}: {error}", path.display()),
-        };
-        Ok(Self { _file: file, waited })
-    }
 }
 
 /// Removes what installations that were cut off have left; the lock says that none of them still runs.
@@ -214,21 +192,5 @@ mod tests {
         let mut left: Vec<_> = fs::read_dir(cache.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, [".partial-cuda-b2", "2.11.0-cpu"]);
-    }
-
-    #[test]
-    fn a_held_lock_is_waited_for_and_said() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
-        let held = Lock::take(&path, "it", &|_| panic!("nobody holds it")).unwrap();
-        assert!(!held.waited);
-        let (tell, told) = std::sync::mpsc::channel();
-        let second = std::thread::spawn({
-            let path = path.clone();
-            move || Lock::take(&path, "it", &|text| tell.send(text.to_owned()).unwrap()).unwrap().waited
-        });
-        assert_eq!(told.recv().unwrap(), "it by another process: waiting for it");
-        drop(held);
-        assert!(second.join().unwrap());
     }
 }

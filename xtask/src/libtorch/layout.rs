@@ -1,13 +1,14 @@
 //! What of a wheel or an archive goes where in an installation, and its unpacking. Names no download.
 
 use super::Flavour;
-use anyhow::{Context, Result, bail, ensure};
-use std::fs::{self, File};
-use std::io;
-use std::path::{Component, Path, PathBuf};
+use crate::progress::Bar;
+use anyhow::{Context, Result};
+use panal_hub::Limits;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-/// No wheel or archive of torch 2.11 comes near it: what inflates past it is no such thing.
-const MOST_BYTES: u64 = 16 << 30;
+/// No wheel or archive of torch 2.11 comes near them: what goes past is no such thing.
+const LIMITS: Limits = Limits { max_bytes: 16 << 30, max_entries: 200_000 };
 
 /// Libraries in `torch/lib` that the CPU set does without, by a part of their names. `libtorch.so` holds no code; the
 /// wheel's names the CUDA libraries, so a link stands in for it.
@@ -16,10 +17,17 @@ const NOT_FOR_CPU: [&str; 7] = ["cuda", "nvrtc", "nvshmem", "_python", "libshm",
 /// The two CUDA libraries that the CPU set keeps: `libtorch_cpu.so` names them, and CPU code never calls them.
 const NAMED_BY_CPU: [&str; 2] = ["libcupti.so", "libcudart.so"];
 
-/// Where the entry of a wheel goes, relative to the installation: torch's libraries and headers, and NVIDIA's libraries.
+/// Where torch's wheel tells of itself, in an installation made from it.
+pub(super) const METADATA: &str = "METADATA";
+
+/// Where the entry of a wheel goes, relative to the installation: torch's libraries, headers and
+/// metadata, and NVIDIA's libraries.
 pub(super) fn of_wheel(flavour: Flavour, entry: &str) -> Option<PathBuf> {
     if entry.starts_with("nvidia/") {
         return of_nvidia(flavour, entry);
+    }
+    if entry.starts_with("torch-") && entry.ends_with(".dist-info/METADATA") {
+        return Some(METADATA.into());
     }
     let inner = of_torch(flavour, entry.strip_prefix("torch/")?)?;
     Some(flavour.home(Path::new("")).join(inner))
@@ -55,46 +63,24 @@ fn is_library(name: &str) -> bool {
     !name.contains('/') && (name.ends_with(".so") || name.contains(".so.") || name.ends_with(".dylib"))
 }
 
-/// Unpacks the entries for which `place` has a place under `into`; gives their bytes.
+/// Unpacks the entries for which `place` has a place under `into`; gives their bytes. What is there already stays, unless
+/// an entry takes its place.
 ///
 /// # Errors
-/// A file that is no zip, or that holds an entry that is absolute, climbs out, or is a link; nothing is unpacked then.
+/// Those of [`panal_hub::unpack_zip`], which refuses a whole archive for one bad entry; `into` is untouched then.
 pub(super) fn unpack(zip: &Path, into: &Path, place: impl Fn(&str) -> Option<PathBuf>) -> Result<u64> {
-    let name = zip.file_name().unwrap_or_default().to_string_lossy();
-    let file = File::open(zip).with_context(|| format!("cannot open {}", zip.display()))?;
-    let mut archive =
-        zip::ZipArchive::new(io::BufReader::new(file)).with_context(|| format!("{name} is no zip archive"))?;
-    let mut wanted = Vec::new();
-    let mut bytes = 0_u64;
-    for index in 0..archive.len() {
-        let entry = archive.by_index_raw(index).with_context(|| format!("{name} is damaged"))?;
-        let path = entry.name().with_context(|| format!("{name} has an entry whose name is no text"))?;
-        if entry.is_symlink() || !stays_inside(&path) {
-            bail!("{name} is refused: its entry `{path}` would lie outside, or is a link");
-        }
-        if let Some(place) = place(&path).filter(|_| entry.is_file()) {
-            bytes = bytes.saturating_add(entry.size());
-            wanted.push((index, place));
-        }
-    }
-    ensure!(bytes <= MOST_BYTES, "{name} is refused: it inflates to {bytes} bytes, more than {MOST_BYTES}");
-    for (index, place) in wanted {
-        let target = into.join(place);
+    let aside = tempfile::Builder::new().prefix("unpacked-").tempdir_in(into.parent().unwrap_or(into))?;
+    let mut choose = |entry: &str| Some(place(entry)?.to_string_lossy().into_owned());
+    let unpacked = panal_hub::unpack_zip(zip, aside.path(), &LIMITS, &mut choose, &Bar::new())?;
+    for file in &unpacked.files {
+        let target = into.join(&file.path);
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder)?;
         }
-        let mut entry = archive.by_index(index)?;
-        let stated = entry.size();
-        let mut out = File::create(&target).with_context(|| format!("cannot write {}", target.display()))?;
-        let copied = io::copy(&mut io::Read::take(&mut entry, stated + 1), &mut out)
-            .with_context(|| format!("cannot unpack {} from {name}", target.display()))?;
-        ensure!(copied == stated, "{name} is refused: {} is not as long as it says", target.display());
+        fs::rename(aside.path().join(&file.path), &target)
+            .with_context(|| format!("cannot create {}", target.display()))?;
     }
-    Ok(bytes)
-}
-
-fn stays_inside(entry: &str) -> bool {
-    !entry.contains(['\\', '\0']) && Path::new(entry).components().all(|part| matches!(part, Component::Normal(_)))
+    Ok(unpacked.files.iter().map(|file| file.bytes).sum())
 }
 
 #[cfg(test)]
@@ -115,6 +101,13 @@ mod tests {
         }
         zip.finish().unwrap();
         file
+    }
+
+    fn target() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let into = folder.path().join("fresh");
+        fs::create_dir(&into).unwrap();
+        (folder, into)
     }
 
     fn placed(flavour: Flavour, entry: &str) -> Option<String> {
@@ -174,25 +167,25 @@ mod tests {
     #[test]
     fn evil_entries_are_refused_before_anything_is_written() {
         for evil in ["torch/../../evil.so", "/torch/lib/evil.so", "torch/lib\\..\\..\\evil.so", "../evil"] {
-            let into = tempfile::tempdir().unwrap();
+            let (_folder, into) = target();
             let zip = wheel(&[("torch/lib/libc10.so", "good"), (evil, "evil")], None);
-            let error = unpack(zip.path(), into.path(), |entry| of_wheel(Flavour::Cpu, entry)).unwrap_err();
-            assert!(error.to_string().contains("refused"), "{error}");
-            assert_eq!(fs::read_dir(into.path()).unwrap().count(), 0, "{evil}");
+            unpack(zip.path(), &into, |entry| of_wheel(Flavour::Cpu, entry)).unwrap_err();
+            assert_eq!(fs::read_dir(&into).unwrap().count(), 0, "{evil}");
         }
-        let into = tempfile::tempdir().unwrap();
+        let (_folder, into) = target();
         let zip = wheel(&[], Some("torch/lib/libc10.so"));
-        let error = unpack(zip.path(), into.path(), |entry| of_wheel(Flavour::Cpu, entry)).unwrap_err();
-        assert!(error.to_string().contains("is a link"), "{error}");
+        unpack(zip.path(), &into, |entry| of_wheel(Flavour::Cpu, entry)).unwrap_err();
+        assert_eq!(fs::read_dir(&into).unwrap().count(), 0);
     }
 
     #[test]
     fn unpacking_gives_the_wanted_files_only() {
-        let into = tempfile::tempdir().unwrap();
-        let zip = wheel(&[("torch/lib/libc10.so", "good"), ("torch/x.py", "python")], None);
-        let bytes = unpack(zip.path(), into.path(), |entry| of_wheel(Flavour::Cpu, entry)).unwrap();
-        assert_eq!(bytes, 4);
-        assert_eq!(fs::read_to_string(into.path().join("lib/libc10.so")).unwrap(), "good");
-        assert_eq!(fs::read_dir(into.path()).unwrap().count(), 1);
+        let (_folder, into) = target();
+        for (name, text) in [("libc10.so", "good"), ("libgomp.so.1", "more")] {
+            let zip = wheel(&[(&format!("torch/lib/{name}"), text), ("torch/x.py", "python")], None);
+            assert_eq!(unpack(zip.path(), &into, |entry| of_wheel(Flavour::Cpu, entry)).unwrap(), 4);
+            assert_eq!(fs::read_to_string(into.join("lib").join(name)).unwrap(), text);
+        }
+        assert_eq!(fs::read_dir(&into).unwrap().count(), 1);
     }
 }

@@ -9,7 +9,7 @@ mod pip;
 mod version;
 
 pub(crate) use find::{cached, chosen, given, remember};
-pub(crate) use install::{Lock, install};
+pub(crate) use install::install;
 pub(crate) use pip::find as find_pip;
 
 use clap::ValueEnum;
@@ -112,9 +112,9 @@ impl fmt::Display for Libtorch {
     }
 }
 
-/// The folder of the cache that holds installations: `<cache>/libtorch`.
+/// The folder of the cache that holds installations: `<cache>/libtorch`, absolute.
 pub(crate) fn cache() -> anyhow::Result<PathBuf> {
-    Ok(crate::hub::cache_dir()?.join("libtorch"))
+    Ok(std::path::absolute(panal_hub::cache_dir()?)?.join("libtorch"))
 }
 
 #[cfg(test)]

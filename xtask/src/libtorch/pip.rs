@@ -4,12 +4,10 @@
 use super::{Flavour, TORCH_VERSION, layout};
 use crate::process;
 use anyhow::{Context, Result, bail, ensure};
-use std::borrow::Cow;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The two small wheels beside torch's in the CPU set: they hold libraries that `libtorch_cpu.so` names. Linux only.
@@ -47,22 +45,18 @@ impl Pip {
         let torch = format!("torch=={TORCH_VERSION}");
         note(&format!("{self}: fetching {torch}"));
         self.download(&platforms, &["--no-deps", &torch], downloads)?;
+        let mut bytes = unpack_all(flavour, downloads, fresh)?;
         if cfg!(target_os = "linux") {
-            let wheel = wheels(downloads)?.pop().context("pip said it was done but there is no wheel")?;
             let wanted = match flavour {
-                // A wheel without CUDA (from another index) names none of it, but the two are small.
+                // A wheel without CUDA (from another index) names neither of them, but they are small.
                 Flavour::Cpu => NAMED_BY_CPU.map(str::to_owned).to_vec(),
-                Flavour::Cuda => cuda_requirements(&metadata(&wheel)?),
+                Flavour::Cuda => cuda_requirements(&fs::read_to_string(fresh.join(layout::METADATA))?),
             };
-            ensure!(!wanted.is_empty(), "{} names no CUDA libraries", wheel.display());
+            ensure!(!wanted.is_empty(), "the torch wheel that pip chose names no CUDA libraries");
             note(&format!("{self}: fetching {}", wanted.join(" ")));
             // What the CUDA wheels require is more of the same; the CPU's two require nothing.
             self.download(&platforms, &wanted.iter().map(String::as_str).collect::<Vec<_>>(), downloads)?;
-        }
-        let mut bytes = 0;
-        for wheel in wheels(downloads)? {
-            bytes += layout::unpack(&wheel, fresh, |entry| layout::of_wheel(flavour, entry))?;
-            fs::remove_file(wheel)?;
+            bytes += unpack_all(flavour, downloads, fresh)?;
         }
         note(&format!("unpacked {:.1} GB", bytes as f64 / 1e9));
         Ok(())
@@ -97,22 +91,17 @@ fn platforms(os: &str, arch: &str) -> Result<Vec<String>> {
     }
 }
 
-fn wheels(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("pip left no {}", folder.display()))?;
-    let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
-    Ok(paths?.into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "whl")).collect())
-}
-
-/// What a wheel says of itself.
-fn metadata(wheel: &Path) -> Result<String> {
-    let mut zip = zip::ZipArchive::new(File::open(wheel)?).with_context(|| format!("{} is no zip", wheel.display()))?;
-    let mut names = zip.file_names().filter_map(Result::ok);
-    let name = names.find(|name| name.ends_with(".dist-info/METADATA")).map(Cow::into_owned);
-    drop(names);
-    let mut text = String::new();
-    let entry = zip.by_name(&name.with_context(|| format!("{} has no METADATA", wheel.display()))?)?;
-    entry.take(1 << 20).read_to_string(&mut text)?;
-    Ok(text)
+/// Unpacks every wheel in `downloads` and removes it; gives the bytes.
+fn unpack_all(flavour: Flavour, downloads: &Path, fresh: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(downloads).with_context(|| format!("pip left no {}", downloads.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|kind| kind == "whl") {
+            bytes += layout::unpack(&path, fresh, |entry| layout::of_wheel(flavour, entry))?;
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(bytes)
 }
 
 /// The requirements in a wheel's metadata that bring CUDA's libraries, without their conditions.

@@ -1,8 +1,10 @@
 //! What the peer needs: its script, a Python with PyTorch, the data and the weights. It is not run here.
 
-use crate::libtorch::{Lock, TORCH_VERSION};
+use crate::libtorch::TORCH_VERSION;
 use crate::process;
+use crate::progress::Bar;
 use anyhow::{Context, Result, bail};
+use panal_hub::{Detail, Entry, Hub, Lock};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,9 +31,9 @@ pub(super) fn python(given: Option<&Path>, note: &dyn Fn(&str)) -> Result<PathBu
     if let Some(given) = given {
         return Ok(given.to_owned());
     }
-    let cache = crate::hub::cache_dir()?;
+    let cache = panal_hub::cache_dir()?;
     fs::create_dir_all(&cache)?;
-    let _lock = Lock::take(&cache.join(".peers.lock"), "the peer's Python is being set up", note)?;
+    let _lock = Lock::acquire(&cache.join(".peers.lock"), &Bar::new())?;
     let folder = cache.join(format!("peers-torch-{TORCH_VERSION}"));
     let (python, whole) = (folder.join("bin/python"), folder.join("whole"));
     if !whole.exists() {
@@ -46,12 +48,24 @@ pub(super) fn python(given: Option<&Path>, note: &dyn Fn(&str)) -> Result<PathBu
     Ok(python)
 }
 
-/// The unpacked photographs.
+/// The unpacked photographs: the folder that was given, else the hub's.
 pub(super) fn data(given: Option<&Path>) -> Result<PathBuf> {
-    given.map(Path::to_owned).context("--data")
+    match given {
+        Some(given) => Ok(given.to_owned()),
+        None => Ok(Hub::from_env()?.dataset("hymenoptera_data", &Bar::new())?.path),
+    }
 }
 
-/// The weights.
+/// The weights that both start from: the file that was given, else the hub's safetensors file, which the peer can read.
 pub(super) fn weights(given: Option<&Path>, arch: &str) -> Result<PathBuf> {
-    given.map(Path::to_owned).context(arch.to_owned())
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
+    let hub = Hub::from_env()?;
+    let fits = |entry: &&Entry| {
+        matches!(&entry.detail, Detail::Weights(of) if of.arch == arch) && entry.file.ends_with(".safetensors")
+    };
+    let entry = hub.catalogue().weights().find(fits);
+    let entry = entry.with_context(|| format!("the hub has no safetensors file of {arch}: name one with --weights"))?;
+    Ok(hub.weights(&entry.id, &Bar::new())?.path)
 }

@@ -1,1 +1,19 @@
-//! Training loops for learning image classification from few labels, on shared, resumable parts.
+#![doc = include_str!("../README.md")]
+//!
+//! Loops and their parts live here; networks, losses, optimizers and data do not.
+
+mod checkpoint;
+mod error;
+mod evaluate;
+mod feed;
+mod log;
+mod spec;
+mod transfer;
+
+pub use checkpoint::CheckpointSpec;
+pub use error::TrainError;
+pub use evaluate::{Predictions, Scores, Split, evaluate, features};
+pub use log::{EpochLog, Log, PassLog, Silent, StepLog};
+pub use panal_models::Part;
+pub use spec::PhaseSpec;
+pub use transfer::{Outcome, Seconds, Transfer};

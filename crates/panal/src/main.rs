@@ -1,2 +1,55 @@
-//! The `panal` command.
-fn main() {}
+//! The `panal` command: reads the command line, does one thing, and ends with an exit code that says how it went.
+//!
+//! 0: done. 1: it failed, and one error on standard error says why. 2: the command line was wrong. 130: interrupted, checkpoint kept.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod cli;
+mod config;
+mod console;
+mod data;
+mod device;
+mod evaluate;
+mod interrupt;
+mod lab;
+mod models;
+mod predict;
+mod record;
+mod run;
+mod saved;
+mod suggest;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use panal_trainers::TrainError;
+
+use crate::cli::{Cli, Command};
+use crate::console::Console;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let console = Console::new(&cli.global);
+    match run(&cli, &console) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console.error(&error);
+            let interrupted = matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. }));
+            ExitCode::from(if interrupted { 130 } else { 1 })
+        }
+    }
+}
+
+fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
+    interrupt::install()?;
+    device::set_threads(cli.global.threads)?;
+    match &cli.command {
+        Command::Lab(args) => lab::run(args, &cli.global, console),
+        Command::Train(args) => train::run(args, &cli.global, console),
+        Command::Eval(args) => evaluate::run(args, &cli.global, console),
+        Command::Predict(args) => predict::run(args, &cli.global, console),
+        Command::Models => models::run(&cli.global),
+        Command::Data(args) => data::run(args, &cli.global, console),
+        Command::Device => device::run(&cli.global),
+    }
+}

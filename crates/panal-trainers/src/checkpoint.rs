@@ -1,0 +1,121 @@
+//! Everything a loop needs to go on where it was, in one file: weights, optimizer, position, history.
+//!
+//! The file is safetensors: `model/…` and `optim/…` and `eval/…` tensors, and the state as JSON in its metadata. It replaces the one before by a
+//! rename, so a kill at any moment leaves a whole checkpoint. The schedule and every random draw are functions of (seed, position), so
+//! the position stands for both.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use indexmap::IndexMap;
+use panal_models::Classifier;
+use panal_optim::Optimizer;
+use panal_tensor::{Weights, read_weights, write_safetensors};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::TrainError;
+
+const STATE: &str = "panal.state";
+const FINGERPRINT: &str = "panal.fingerprint";
+
+/// Where, how often and for which run checkpoints are kept.
+#[derive(Debug, Clone)]
+pub struct CheckpointSpec {
+    /// The file.
+    pub path: PathBuf,
+    /// Least time between two checkpoints within an epoch; the end of an epoch is always kept. Zero keeps every step.
+    pub every: Duration,
+    /// Names the run: settings, data, initial weights, seed. A checkpoint with another one is refused.
+    pub fingerprint: String,
+    /// Go on from the file where it exists.
+    pub resume: bool,
+}
+
+/// The checkpoint file of one run.
+#[derive(Debug)]
+pub(crate) struct Checkpoint<'a> {
+    spec: Option<&'a CheckpointSpec>,
+    saved: Instant,
+    exists: bool,
+}
+
+/// A checkpoint as read, not yet applied.
+#[derive(Debug)]
+pub(crate) struct Restored<S> {
+    pub(crate) state: S,
+    pub(crate) model: Weights,
+    pub(crate) optimizer: IndexMap<String, Tensor>,
+    pub(crate) eval: IndexMap<String, Tensor>,
+}
+
+impl<'a> Checkpoint<'a> {
+    pub(crate) fn new(spec: Option<&'a CheckpointSpec>) -> Self {
+        Self { spec, saved: Instant::now(), exists: false }
+    }
+
+    /// The file, once it holds this run's state.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.spec.filter(|_| self.exists).map(|spec| spec.path.clone())
+    }
+
+    /// Is it time for another one within an epoch?
+    pub(crate) fn is_due(&self) -> bool {
+        self.spec.is_some_and(|spec| self.saved.elapsed() >= spec.every)
+    }
+
+    /// Reads the file where the run is to go on and there is one.
+    pub(crate) fn restore<S: for<'de> Deserialize<'de>>(&mut self) -> Result<Option<Restored<S>>, TrainError> {
+        let Some(spec) = self.spec.filter(|spec| spec.resume && spec.path.exists()) else { return Ok(None) };
+        let bad = |why: String| TrainError::BadCheckpoint { path: spec.path.clone(), why };
+        let file = read_weights(&spec.path).map_err(|error| bad(error.to_string()))?;
+        let entry = |key: &str| file.metadata.get(key).ok_or_else(|| bad(format!("it has no `{key}`")));
+        if entry(FINGERPRINT)? != &spec.fingerprint {
+            let what = "its settings, data, initial weights or seed".into();
+            return Err(TrainError::ForeignCheckpoint { path: spec.path.clone(), what });
+        }
+        let state = serde_json::from_str(entry(STATE)?).map_err(|error| bad(error.to_string()))?;
+        let mut groups: BTreeMap<&str, IndexMap<String, Tensor>> = BTreeMap::new();
+        for (name, tensor) in &file.tensors {
+            let (group, name) = name.split_once('/').ok_or_else(|| bad(format!("unknown tensor `{name}`")))?;
+            groups.entry(group).or_default().insert(name.to_owned(), tensor.shallow_clone());
+        }
+        let mut take = |group| groups.remove(group).unwrap_or_default();
+        let model = Weights { tensors: take("model"), metadata: BTreeMap::new(), source: spec.path.clone() };
+        self.exists = true;
+        Ok(Some(Restored { state, model, optimizer: take("optim"), eval: take("eval") }))
+    }
+
+    /// Replaces the file by the state given; nothing happens where no checkpoint is kept.
+    pub(crate) fn save(
+        &mut self,
+        state: &impl Serialize,
+        model: &Classifier,
+        optimizer: Option<&Optimizer>,
+        eval: &[(&str, &Tensor)],
+    ) -> Result<(), TrainError> {
+        let Some(spec) = self.spec else { return Ok(()) };
+        let mut tensors: Vec<(String, Tensor)> = Vec::new();
+        tensors.extend(model.store().iter().map(|(name, tensor, _)| (format!("model/{name}"), tensor.shallow_clone())));
+        if let Some(optimizer) = optimizer {
+            tensors.extend(optimizer.state()?.into_iter().map(|(name, tensor)| (format!("optim/{name}"), tensor)));
+        }
+        tensors.extend(eval.iter().map(|(name, tensor)| (format!("eval/{name}"), tensor.shallow_clone())));
+        let state = serde_json::to_string(state).map_err(|error| TrainError::BadCheckpoint {
+            path: spec.path.clone(),
+            why: format!("its state cannot be written: {error}"),
+        })?;
+        let metadata = BTreeMap::from([(STATE.into(), state), (FINGERPRINT.into(), spec.fingerprint.clone())]);
+        write_safetensors(&spec.path, &tensors, &metadata)?;
+        self.saved = Instant::now();
+        self.exists = true;
+        Ok(())
+    }
+}
+
+/// Puts the weights and buffers of a checkpoint into `model`, every one of them.
+pub(crate) fn apply(model: &mut Classifier, weights: &Weights) -> Result<(), TrainError> {
+    let bad = |error: panal_models::ModelError| TrainError::BadCheckpoint { path: weights.source.clone(), why: error.to_string() };
+    model.load_exact(weights).map_err(bad)
+}

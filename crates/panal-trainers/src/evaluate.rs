@@ -1,0 +1,158 @@
+//! Predictions of a network over a whole data set, and their scores. Nothing learns here.
+
+use std::sync::Arc;
+
+use panal_data::{DataSource, Loader, LoaderSpec, Pipeline};
+use panal_metrics::{Average, ConfusionMatrix};
+use panal_models::Classifier;
+use panal_tensor::images_to_tensor;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor, no_grad};
+
+use crate::{Log, PassLog, TrainError};
+
+/// Images with the transform that turns them into a network's input.
+#[derive(Clone)]
+pub struct Split {
+    /// The images and their labels.
+    pub source: Arc<dyn DataSource>,
+    /// What is done to each image.
+    pub pipeline: Pipeline,
+}
+
+impl Split {
+    /// A loader over these images in their own order, `batch` at a time, each image once.
+    pub(crate) fn in_order(&self, batch: usize, threads: Option<usize>) -> Result<Loader, TrainError> {
+        let spec = LoaderSpec { batch: batch.min(self.source.len()), shuffle: false, threads, ..LoaderSpec::default() };
+        Ok(Loader::new(self.source.clone(), self.pipeline.clone(), spec)?)
+    }
+
+    /// The label of every image, in order.
+    pub fn labels(&self) -> Vec<usize> {
+        (0..self.source.len()).map(|i| self.source.label(i)).collect()
+    }
+}
+
+/// What a network said of every image of a split.
+#[derive(Debug)]
+pub struct Predictions {
+    /// `[N, classes]` f32 on the CPU: unnormalised scores, row `i` for image `i`.
+    pub logits: Tensor,
+    /// The true class of every image.
+    pub truth: Vec<usize>,
+}
+
+/// The scores of one evaluation. All averages are macro: each class counts the same.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Mean cross entropy, in nats; lower is better.
+    pub loss: f64,
+    /// Share of images that are right.
+    pub accuracy: f64,
+    /// Macro precision.
+    pub precision: f64,
+    /// Macro recall.
+    pub recall: f64,
+    /// Macro F1.
+    pub f1: f64,
+    /// Images that were counted.
+    pub images: usize,
+}
+
+impl Predictions {
+    /// The class with the highest score, for every image.
+    pub fn predicted(&self) -> Result<Vec<usize>, TrainError> {
+        let classes = Vec::<i64>::try_from(self.logits.f_argmax(1, false)?)?;
+        Ok(classes.into_iter().map(|class| class as usize).collect())
+    }
+
+    /// Softmax of the scores: one row of `classes` probabilities for every image.
+    pub fn probabilities(&self) -> Result<Vec<Vec<f32>>, TrainError> {
+        Ok(Vec::<Vec<f32>>::try_from(self.logits.f_softmax(1, Kind::Float)?)?)
+    }
+
+    /// Confusion matrix over as many classes as there are scores for each image.
+    ///
+    /// # Errors
+    /// [`TrainError::Metrics`] where a label has no score.
+    pub fn confusion(&self) -> Result<ConfusionMatrix, TrainError> {
+        Ok(ConfusionMatrix::from_labels(self.logits.size()[1] as usize, &self.truth, &self.predicted()?)?)
+    }
+
+    /// Loss, accuracy and macro precision, recall and F1.
+    pub fn scores(&self) -> Result<Scores, TrainError> {
+        let truth: Vec<i64> = self.truth.iter().map(|&class| class as i64).collect();
+        let loss = panal_losses::cross_entropy(&self.logits, &Tensor::from_slice(&truth), 0.0)?;
+        let confusion = self.confusion()?;
+        let macro_average = confusion.average(Average::Macro);
+        Ok(Scores {
+            loss: loss.double_value(&[]),
+            accuracy: confusion.accuracy(),
+            precision: macro_average.precision,
+            recall: macro_average.recall,
+            f1: macro_average.f1,
+            images: self.truth.len(),
+        })
+    }
+}
+
+/// Predictions of `model`, in evaluation mode, for every image of `split`.
+///
+/// # Errors
+/// The first image that cannot be loaded; [`TrainError::Outputs`] where the head is for another number of classes.
+pub fn evaluate(
+    model: &Classifier,
+    split: &Split,
+    batch: usize,
+    threads: Option<usize>,
+    log: &mut dyn Log,
+) -> Result<Predictions, TrainError> {
+    check_outputs(model, split)?;
+    let logits = over_images(model.device(), split, batch, threads, "evaluation", log, |images| model.forward_eval(images))?;
+    Ok(Predictions { logits, truth: split.labels() })
+}
+
+/// Pooled features of every image of `split` from the backbone in evaluation mode: `[N, d]` f32 on the CPU.
+///
+/// # Errors
+/// The first image that cannot be loaded.
+pub fn features(
+    model: &Classifier,
+    split: &Split,
+    batch: usize,
+    threads: Option<usize>,
+    log: &mut dyn Log,
+) -> Result<Tensor, TrainError> {
+    over_images(model.device(), split, batch, threads, "features", log, |images| model.features_eval(images))
+}
+
+/// Checks that the head has one output for each class of the data.
+pub(crate) fn check_outputs(model: &Classifier, split: &Split) -> Result<(), TrainError> {
+    let (outputs, classes) = (model.classes(), split.source.classes().len());
+    if outputs != classes {
+        return Err(TrainError::Outputs { outputs, classes });
+    }
+    Ok(())
+}
+
+/// `forward` over every image in order, the results joined along the first axis on the CPU.
+fn over_images(
+    device: Device,
+    split: &Split,
+    batch: usize,
+    threads: Option<usize>,
+    what: &'static str,
+    log: &mut dyn Log,
+    forward: impl Fn(&Tensor) -> Result<Tensor, panal_models::ModelError>,
+) -> Result<Tensor, TrainError> {
+    let loader = split.in_order(batch, threads)?;
+    let mut parts = Vec::with_capacity(loader.batches());
+    let mut done = 0;
+    for batch in loader.epoch(0) {
+        let images = images_to_tensor(&batch?, device)?;
+        parts.push(no_grad(|| forward(&images))?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?);
+        done += images.size()[0] as usize;
+        log.pass(&PassLog { what, done, of: split.source.len() });
+    }
+    Ok(Tensor::f_cat(&parts, 0)?)
+}

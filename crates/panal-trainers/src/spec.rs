@@ -1,0 +1,62 @@
+//! What a phase of training is: how long, which parameters, by which optimizer. Checked here once; nothing runs here.
+
+use std::collections::BTreeMap;
+
+use panal_models::Part;
+use panal_optim::{OptimizerSpec, ScheduleSpec};
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// One phase of a row, as in `{ epochs = 5, train = "head", lr = 1e-3 }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhaseSpec {
+    /// Passes over the training images; at least 1.
+    pub epochs: usize,
+    /// `"head"`: the feature extractor is frozen, in evaluation mode, and only the last linear layer learns. `"all"`: everything does.
+    pub train: Part,
+    /// Learning rate before schedule and scales; > 0.
+    pub lr: f64,
+    /// The optimizer; made anew at the start of each phase.
+    #[serde(default)]
+    pub optimizer: OptimizerSpec,
+    /// How the learning rate moves over the phase.
+    #[serde(default)]
+    pub schedule: ScheduleSpec,
+    /// Factors of the learning rate by layer group: a prefix of parameter names, or `head` or `backbone`. The longest prefix wins.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lr_scale: BTreeMap<String, f64>,
+    /// Share of the target's mass that is spread evenly over all classes; in `[0, 1)`.
+    #[serde(default)]
+    pub label_smoothing: f64,
+}
+
+impl PhaseSpec {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`TrainError::Spec`] with the field's path under `at` (such as `phases[1]`), its value and what is allowed.
+    pub fn check(&self, at: &str) -> Result<(), TrainError> {
+        let wrong = |field: &str, allowed: &str, got: &dyn ToString| {
+            Err(TrainError::Spec { field: format!("{at}.{field}"), allowed: allowed.into(), got: got.to_string() })
+        };
+        if self.epochs == 0 {
+            return wrong("epochs", "at least 1", &self.epochs);
+        }
+        if !(self.lr > 0.0 && self.lr.is_finite()) {
+            return wrong("lr", "a finite number > 0", &self.lr);
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return wrong("label_smoothing", "in [0, 1)", &self.label_smoothing);
+        }
+        for (group, scale) in &self.lr_scale {
+            if !(*scale > 0.0 && scale.is_finite()) {
+                return wrong(&format!("lr_scale.{group}"), "a finite number > 0 (leave a part out with train = \"head\")", scale);
+            }
+        }
+        self.optimizer.check()?;
+        self.schedule.check_for(self.epochs)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! The transfer loop: what learns, what stays frozen, what is refused.
+
+mod common;
+
+use std::sync::atomic::AtomicBool;
+
+use common::{PLAIN, RANDOM, model, network, phases, run};
+use panal_models::Classifier;
+use panal_trainers::{Part, TrainError};
+use tch::Tensor;
+
+static GO: AtomicBool = AtomicBool::new(false);
+
+/// Every parameter and buffer outside the head, as it is now.
+fn backbone(model: &Classifier) -> Vec<(String, Tensor)> {
+    model
+        .store()
+        .iter()
+        .filter(|(name, _, _)| !model.is_head(name))
+        .map(|(name, tensor, _)| (name.to_owned(), tensor.detach().copy()))
+        .collect()
+}
+
+fn head(model: &Classifier) -> Vec<Tensor> {
+    model.store().iter().filter(|(name, _, _)| model.is_head(name)).map(|(_, tensor, _)| tensor.detach().copy()).collect()
+}
+
+#[test]
+fn probing_moves_the_head_and_not_a_bit_of_the_backbone() {
+    for ops in [PLAIN, RANDOM] {
+        let mut model = model(0);
+        let (before, head_before) = (backbone(&model), head(&model));
+        let outcome = run(&mut model, ops, &phases("{ epochs = 2, train = 'head', lr = 0.1 }"), None, &GO).unwrap();
+        assert!(before.len() > 200, "parameters and batch-norm buffers are compared");
+        for ((name, before), (_, after)) in before.iter().zip(backbone(&model)) {
+            assert_eq!(*before, after, "{name} moved");
+        }
+        assert!(head_before.iter().zip(head(&model)).any(|(before, after)| *before != after), "the head learnt nothing");
+        assert_eq!(outcome.epochs.len(), 2);
+        assert_eq!(outcome.last.truth.len(), 12);
+    }
+}
+
+#[test]
+fn features_computed_once_give_the_same_head_as_images_passed_each_time() {
+    // A flip that never happens is a random draw all the same, so images take the long way.
+    let long_way = format!("{PLAIN}, {{ op = 'horizontal_flip', p = 1e-12 }}");
+    let phases = phases("{ epochs = 3, train = 'head', lr = 0.1 }");
+    let (mut cached, mut passed) = (model(0), model(0));
+    run(&mut cached, PLAIN, &phases, None, &GO).unwrap();
+    run(&mut passed, &long_way, &phases, None, &GO).unwrap();
+    for (cached, passed) in head(&cached).iter().zip(head(&passed)) {
+        assert!((cached - passed).abs().max().double_value(&[]) < 1e-5);
+    }
+}
+
+#[test]
+fn fine_tuning_moves_weights_and_running_statistics() {
+    let mut model = model(0);
+    let before = backbone(&model);
+    run(&mut model, PLAIN, &phases("{ epochs = 1, train = 'all', lr = 0.05 }"), None, &GO).unwrap();
+    let after = backbone(&model);
+    for part in ["features.0.0.weight", "features.0.1.running_mean", "features.18.1.num_batches_tracked"] {
+        let find = |tensors: &[(String, Tensor)]| tensors.iter().find(|(name, _)| name == part).unwrap().1.copy();
+        assert_ne!(find(&before), find(&after), "{part} did not move");
+    }
+}
+
+#[test]
+fn stripes_are_learnt() {
+    let mut model = network("resnet18", 0);
+    let text = "{ epochs = 8, train = 'all', lr = 0.01, schedule = { kind = 'cosine', warmup_epochs = 1 } }";
+    let outcome = run(&mut model, PLAIN, &phases(text), None, &GO).unwrap();
+    let (first, last) = (&outcome.epochs[0], &outcome.epochs[7]);
+    assert!(last.train_loss < 0.5 * first.train_loss, "{} to {}", first.train_loss, last.train_loss);
+    assert!(last.eval.accuracy >= 0.9, "{:?}", outcome.epochs);
+    assert_eq!(outcome.images, 8 * 20);
+}
+
+#[test]
+fn the_best_epoch_is_the_first_of_the_highest_f1() {
+    let mut model = model(1);
+    let outcome = run(&mut model, PLAIN, &phases("{ epochs = 4, train = 'head', lr = 0.05 }"), None, &GO).unwrap();
+    let f1: Vec<f64> = outcome.epochs.iter().map(|epoch| epoch.eval.f1).collect();
+    let highest = f1.iter().copied().fold(f64::MIN, f64::max);
+    assert_eq!(outcome.best_epoch, f1.iter().position(|&f1| f1 == highest).unwrap());
+    assert_eq!(outcome.best.scores().unwrap().f1, highest);
+    assert_eq!(outcome.last.scores().unwrap().f1, f1[3]);
+}
+
+#[test]
+fn layer_groups_learn_at_their_own_rate() {
+    let text = "{ epochs = 1, train = 'all', lr = 0.01, lr_scale = { backbone = 1e-9, 'features.18' = 1.0 } }";
+    let mut model = model(0);
+    let before = backbone(&model);
+    run(&mut model, PLAIN, &phases(text), None, &GO).unwrap();
+    let moved = |part: &str| {
+        let find = |tensors: &[(String, Tensor)]| tensors.iter().find(|(name, _)| name == part).unwrap().1.copy();
+        (find(&before) - find(&backbone(&model))).abs().max().double_value(&[])
+    };
+    assert!(moved("features.0.0.weight") < 1e-6);
+    assert!(moved("features.18.0.weight") > 1e-5);
+}
+
+#[test]
+fn wrong_settings_are_refused_by_name() {
+    let refused = |text: &str, expected: &str| {
+        let error = run(&mut model(0), PLAIN, &phases(text), None, &GO).unwrap_err().to_string();
+        assert!(error.contains(expected), "`{error}` does not say `{expected}`");
+    };
+    refused("{ epochs = 0, train = 'head', lr = 0.1 }", "phases[0].epochs must be at least 1, got 0");
+    refused("{ epochs = 1, train = 'head', lr = -0.1 }", "phases[0].lr must be a finite number > 0, got -0.1");
+    refused("{ epochs = 1, train = 'head', lr = nan }", "phases[0].lr must be a finite number > 0, got NaN");
+    refused("{ epochs = 1, train = 'all', lr = 0.1, lr_scale = { layer4 = 0.1 } }", "phases[0].lr_scale.layer4");
+    refused("{ epochs = 1, train = 'all', lr = 0.1, label_smoothing = 1.0 }", "label_smoothing must be in [0, 1), got 1");
+    let phases = phases("{ epochs = 1, train = 'head', lr = 0.1 }");
+    assert_eq!(phases[0].train, Part::Head);
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_the_run_and_says_where() {
+    let text = "{ epochs = 3, train = 'all', lr = 1e30 }";
+    let error = run(&mut model(0), PLAIN, &phases(text), None, &GO).unwrap_err();
+    let TrainError::Diverged { loss, lr, .. } = &error else { panic!("{error}") };
+    assert!(!loss.is_finite());
+    assert_eq!(*lr, 1e30);
+    assert!(error.to_string().contains("lower the learning rate"));
+}

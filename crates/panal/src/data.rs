@@ -1,0 +1,202 @@
+//! Images for every command: a data set of the catalogue or a folder, opened, checked and told of; and `panal data`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+use panal_data::{BadFiles, Cached, DataSource, Excluded, ImageFolder, Subset, stratified_split};
+use panal_hub::{Catalogue, Hub};
+use panal_report::{ExcludedFile, Origin, SplitRecord};
+use serde_json::json;
+
+use crate::cli::{DataArgs, Global};
+use crate::console::Console;
+use crate::record;
+
+/// Bound of the decoded images kept in memory, for each split: epochs read the same files again.
+const CACHE_BYTES: usize = 512 << 20;
+
+/// Training and evaluation images, and what a record says of them.
+pub(crate) struct Data {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) origin: Origin,
+    pub(crate) train: Arc<dyn DataSource>,
+    pub(crate) eval: Arc<dyn DataSource>,
+    pub(crate) train_record: SplitRecord,
+    pub(crate) eval_record: SplitRecord,
+    pub(crate) excluded: Vec<ExcludedFile>,
+    /// Wall seconds that opening and checking took.
+    pub(crate) seconds: f64,
+}
+
+/// A data set with a `train` and a `val` folder.
+pub(crate) fn open_lab(what: &str, skip_bad: bool, console: &Console) -> Result<Data> {
+    let place = Place::find(what, console)?;
+    if !place.has_splits() {
+        bail!("{} must hold the folders `train` and `val`, each with one folder a class", place.folder.display());
+    }
+    place.open_splits(skip_bad)
+}
+
+/// The same, or one folder of classes of which a share is held out.
+pub(crate) fn open_any(what: &str, share: f64, seed: u64, skip_bad: bool, console: &Console) -> Result<Data> {
+    let place = Place::find(what, console)?;
+    if place.has_splits() { place.open_splits(skip_bad) } else { place.open_and_split(share, seed, skip_bad) }
+}
+
+/// One folder of classes, with the files that are not used.
+pub(crate) fn open_folder(folder: &Path, skip_bad: bool) -> Result<(Arc<dyn DataSource>, Vec<ExcludedFile>)> {
+    let bad = if skip_bad { BadFiles::Skip } else { BadFiles::Error };
+    let images = ImageFolder::open(folder, bad)?;
+    images.require_classes(2)?;
+    let excluded = images.excluded().iter().map(excluded_file).collect();
+    Ok((Arc::new(Cached::new(Arc::new(images), CACHE_BYTES)), excluded))
+}
+
+fn excluded_file(file: &Excluded) -> ExcludedFile {
+    ExcludedFile { path: file.path.clone(), reason: file.reason.clone() }
+}
+
+/// Warns of every file that is not used.
+pub(crate) fn report_excluded(excluded: &[ExcludedFile]) {
+    for file in excluded {
+        tracing::warn!("left out: {}: {}", file.path, file.reason);
+    }
+}
+
+/// A folder with images, and what it is called.
+struct Place {
+    id: String,
+    title: String,
+    origin: Origin,
+    folder: std::path::PathBuf,
+}
+
+impl Place {
+    /// `what` is a folder, or else a data set of the catalogue, which is fetched.
+    fn find(what: &str, console: &Console) -> Result<Self> {
+        let path = Path::new(what);
+        if path.is_dir() {
+            let id = path.canonicalize()?.file_name().map_or_else(|| what.to_owned(), |name| name.to_string_lossy().into_owned());
+            return Ok(Self { title: id.clone(), id, origin: Origin::NotStated, folder: path.to_owned() });
+        }
+        let hub = Hub::from_env()?;
+        let (entry, _) = hub.catalogue().find_dataset(what).map_err(|error| anyhow!("there is no folder {what}, and {error}"))?;
+        let (id, title) = (entry.id.clone(), entry.title.clone());
+        let fetched = hub.dataset(&id, &console.hub_progress())?;
+        tracing::info!("{title}: {}", fetched.path.display());
+        Ok(Self { id, title, origin: Origin::RealPhotographs, folder: fetched.path })
+    }
+
+    fn has_splits(&self) -> bool {
+        self.folder.join("train").is_dir() && self.folder.join("val").is_dir()
+    }
+
+    fn open_splits(self, skip_bad: bool) -> Result<Data> {
+        let clock = Instant::now();
+        let open = |split: &str| -> Result<_> {
+            let (images, excluded) = open_folder(&self.folder.join(split), skip_bad)?;
+            let within = |file: ExcludedFile| ExcludedFile { path: format!("{split}/{}", file.path), ..file };
+            Ok((images, excluded.into_iter().map(within).collect::<Vec<_>>()))
+        };
+        let (train, mut excluded) = open("train")?;
+        let (eval, more) = open("val")?;
+        excluded.extend(more);
+        self.into_data(train, eval, excluded, clock)
+    }
+
+    fn open_and_split(self, share: f64, seed: u64, skip_bad: bool) -> Result<Data> {
+        let clock = Instant::now();
+        let (whole, excluded) = open_folder(&self.folder, skip_bad)?;
+        let labels: Vec<usize> = (0..whole.len()).map(|index| whole.label(index)).collect();
+        let fold = stratified_split(&labels, share, seed)?;
+        let train = Arc::new(Subset::new(whole.clone(), fold.train)?);
+        let eval = Arc::new(Subset::new(whole, fold.held_out)?);
+        self.into_data(train, eval, excluded, clock)
+    }
+
+    fn into_data(
+        self,
+        train: Arc<dyn DataSource>,
+        eval: Arc<dyn DataSource>,
+        excluded: Vec<ExcludedFile>,
+        clock: Instant,
+    ) -> Result<Data> {
+        report_excluded(&excluded);
+        if train.classes() != eval.classes() {
+            let (train, eval) = (train.classes().join(", "), eval.classes().join(", "));
+            bail!("{}: the training images have the classes [{train}], the evaluation images [{eval}]", self.folder.display());
+        }
+        let (train_record, eval_record) = (record::split(train.as_ref())?, record::split(eval.as_ref())?);
+        tracing::info!(
+            "{} ({}): {} training and {} evaluation images of {}",
+            self.title,
+            self.origin,
+            train.len(),
+            eval.len(),
+            counts(train.as_ref(), eval.as_ref()),
+        );
+        let (id, title, origin) = (self.id, self.title, self.origin);
+        Ok(Data { id, title, origin, train, eval, train_record, eval_record, excluded, seconds: clock.elapsed().as_secs_f64() })
+    }
+}
+
+/// `ants (123 + 70), bees (121 + 83)`.
+fn counts(train: &dyn DataSource, eval: &dyn DataSource) -> String {
+    let both = train.class_counts().into_iter().zip(eval.class_counts());
+    let of_class = |(name, (train, eval)): (&String, (usize, usize))| format!("{name} ({train} + {eval})");
+    train.classes().iter().zip(both).map(of_class).collect::<Vec<_>>().join(", ")
+}
+
+pub(crate) fn run(args: &DataArgs, global: &Global, console: &Console) -> Result<()> {
+    match &args.what {
+        None => list(global),
+        Some(what) => describe(what, args.skip_bad, global, console),
+    }
+}
+
+fn list(global: &Global) -> Result<()> {
+    let catalogue = Catalogue::builtin()?;
+    if global.json {
+        let entries = catalogue.datasets().map(|entry| {
+            json!({ "id": entry.id, "title": entry.title, "licence": entry.licence, "citation": entry.citation,
+                    "homepage": entry.homepage, "url": entry.url, "bytes": entry.bytes })
+        });
+        println!("{:#}", json!(entries.collect::<Vec<_>>()));
+        return Ok(());
+    }
+    for entry in catalogue.datasets() {
+        println!("{}  {}\n  licence: {}\n  cite: {}\n  {}", entry.id, entry.title, entry.licence, entry.citation, entry.homepage);
+    }
+    Ok(())
+}
+
+fn describe(what: &str, skip_bad: bool, global: &Global, console: &Console) -> Result<()> {
+    let place = Place::find(what, console)?;
+    let folders: Vec<_> = if place.has_splits() {
+        ["train", "val"].map(|split| (split, place.folder.join(split))).to_vec()
+    } else {
+        vec![("all", place.folder.clone())]
+    };
+    let mut described = Vec::new();
+    for (split, folder) in folders {
+        let (images, excluded) = open_folder(&folder, skip_bad).with_context(|| format!("in {}", folder.display()))?;
+        let split_record = record::split(images.as_ref())?;
+        if !global.json {
+            println!("{split}: {} images, digest {}", images.len(), split_record.digest);
+            for (class, count) in images.classes().iter().zip(&split_record.per_class) {
+                println!("  {class:24} {count:>7}");
+            }
+            for file in &excluded {
+                println!("  left out: {}: {}", file.path, file.reason);
+            }
+        }
+        described.push(json!({ "split": split, "classes": images.classes(), "images": split_record, "excluded": excluded }));
+    }
+    if global.json {
+        println!("{:#}", json!({ "data": place.title, "folder": place.folder, "splits": described }));
+    }
+    Ok(())
+}

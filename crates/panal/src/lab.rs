@@ -1,0 +1,110 @@
+//! `panal lab`: every row with every seed, then the table. Runs that are done are kept as they end, so that nothing is lost.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use panal_report::{RunRecord, Table, read_runs, render_terminal, rewrite_runs, write_results};
+use toml::Value;
+
+use crate::cli::{Global, LabArgs};
+use crate::config::{self, Lab, Row};
+use crate::console::Console;
+use crate::run::Runner;
+use crate::saved::{self, Card};
+use crate::{data, device};
+
+pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<()> {
+    let lab = config::load(&args.config, &flags(args))?;
+    let rows = lab.select(&args.rows)?;
+    let folder = folder(args, &lab);
+    writable(&folder)?;
+    let data = data::open_lab(&lab.data, args.config.skip_bad, console)?;
+    let mut runner = Runner::new(&lab, &data, device::choose(global)?, console);
+    runner.folds = args.folds;
+    runner.threads = device::loader_threads(global);
+    runner.checkpoint_every = args.config.checkpoint_every;
+    runner.resume = args.config.resume;
+
+    let journal = folder.join("runs.jsonl");
+    let mut records = earlier(&journal, &lab, &runner, &rows, args.config.resume)?;
+    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    for &(index, row) in &rows {
+        for seed in lab.seed..lab.seed + lab.seeds {
+            if records.iter().any(|record| record.row == row.name && record.seed == seed) {
+                tracing::info!("{}, seed {seed}: done before", row.name);
+                continue;
+            }
+            let place = folder.join("running").join(format!("{}-{seed}", index + 1));
+            std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+            let trained = runner.run(index, row, seed, &place, command.clone())?;
+            if args.keep_models {
+                let path = folder.join("models").join(format!("row{}-seed{seed}.safetensors", index + 1));
+                std::fs::create_dir_all(folder.join("models"))?;
+                saved::write(&path, &trained.model, &Card::new(&lab, &trained.record))?;
+            }
+            records.push(trained.record);
+            records.sort_by_key(|record| (record.row_index, record.seed));
+            rewrite_runs(&journal, &records)?;
+            std::fs::remove_dir_all(&place).with_context(|| format!("cannot remove {}", place.display()))?;
+        }
+    }
+    // Gone where it is empty; the checkpoint of another row's interrupted run stays.
+    let _ = std::fs::remove_dir(folder.join("running"));
+
+    write_results(&folder, &records)?;
+    if global.json {
+        print!("{}", std::fs::read_to_string(folder.join("table.json"))?);
+    } else {
+        println!("{}", render_terminal(&Table::new(&records)?));
+        println!("Tables, plots and records: {}", folder.display());
+    }
+    Ok(())
+}
+
+fn flags(args: &LabArgs) -> Vec<(&'static str, Value)> {
+    let number = |key, value: Option<i64>| value.map(|value| (key, Value::Integer(value)));
+    let data = args.data.clone().map(|data| ("data", Value::String(data)));
+    [number("seeds", args.seeds), number("seed", args.seed), data].into_iter().flatten().collect()
+}
+
+/// `results/<lab>-<model>`, apart for cross-validation and for each data set that is not the lab's own.
+fn folder(args: &LabArgs, lab: &Lab) -> PathBuf {
+    let mut name = format!("{}-{}", lab.name, lab.model);
+    if let Some(data) = &args.data {
+        let data = Path::new(data).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        name += &format!("-{data}");
+    }
+    if let Some(folds) = args.folds {
+        name += &format!("-{folds}fold");
+    }
+    args.results.join(name)
+}
+
+/// Makes sure, before anything is trained, that results can be written.
+fn writable(folder: &Path) -> Result<()> {
+    let attempt = || {
+        std::fs::create_dir_all(folder)?;
+        tempfile::tempfile_in(folder).map(drop)
+    };
+    attempt().with_context(|| format!("cannot write results in {}: make it writable, or name another folder with --results", folder.display()))
+}
+
+/// Records of earlier calls that still stand: with the settings of today, and not about to be made again.
+/// A journal that holds others is kept under another name.
+fn earlier(journal: &Path, lab: &Lab, runner: &Runner<'_>, rows: &[(usize, &Row)], resume: bool) -> Result<Vec<RunRecord>> {
+    if !journal.exists() {
+        return Ok(Vec::new());
+    }
+    let known = read_runs(journal)?.records;
+    let stands = |record: &RunRecord| lab.row.iter().any(|row| row.name == record.row && runner.config(row) == record.config);
+    if !known.iter().all(stands) {
+        let aside = (1..).map(|n| journal.with_file_name(format!("runs-earlier-{n}.jsonl"))).find(|path| !path.exists());
+        let aside = aside.context("no free name for earlier runs")?;
+        std::fs::copy(journal, &aside).with_context(|| format!("cannot keep {}", journal.display()))?;
+        tracing::warn!("earlier runs had other settings: they are kept in {}", aside.display());
+    }
+    let seeds = lab.seed..lab.seed + lab.seeds;
+    let selected = |record: &RunRecord| rows.iter().any(|(_, row)| row.name == record.row);
+    let keep = |record: &RunRecord| stands(record) && (!selected(record) || (resume && seeds.contains(&record.seed)));
+    Ok(known.into_iter().filter(keep).collect())
+}

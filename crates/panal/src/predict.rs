@@ -1,0 +1,206 @@
+//! `panal predict`: what is on images, with probabilities. One batch is in memory at a time, however many images there are.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use anyhow::{Context, Result, anyhow, bail};
+use panal_data::{decode_image, is_image_name, keyed_rng};
+use panal_tensor::pixels_to_tensor;
+use panal_trainers::TrainError;
+use rayon::prelude::*;
+use serde::Serialize;
+use tch::{Device, Kind, no_grad};
+
+use crate::cli::{Global, PredictArgs};
+use crate::console::Console;
+use crate::saved::Saved;
+use crate::{device, interrupt, saved};
+
+/// What is said of one image.
+#[derive(Serialize)]
+struct Prediction<'a> {
+    image: String,
+    class: &'a str,
+    probability: f32,
+    /// The most probable classes, best first.
+    top: Vec<ClassProbability<'a>>,
+}
+
+#[derive(Serialize)]
+struct ClassProbability<'a> {
+    class: &'a str,
+    probability: f32,
+}
+
+pub(crate) fn run(args: &PredictArgs, global: &Global, console: &Console) -> Result<()> {
+    let format = Format::of(args.out.as_deref(), global.json)?;
+    let files = gather(&args.images)?;
+    let device = device::choose(global)?;
+    let saved = saved::read(&args.model, device)?;
+    let mut output = Output::open(args.out.as_deref(), format)?;
+    let bar = console.bar(files.len() as u64, "{bar:24} {pos}/{len} images, {per_sec}, {eta} left");
+    for (done, paths) in files.chunks(args.batch).enumerate() {
+        if interrupt::stop().load(Ordering::Relaxed) {
+            return Err(TrainError::Interrupted { steps: done as u64, checkpoint: None }.into());
+        }
+        for prediction in predict(&saved, paths, args, device)? {
+            output.write(&prediction)?;
+        }
+        bar.inc(paths.len() as u64);
+    }
+    bar.finish_and_clear();
+    output.finish()
+}
+
+/// Every image file that the arguments name, folders searched through, in order.
+fn gather(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            // Whatever it is called: whether it is an image shows when it is decoded.
+            std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+            files.push(path.clone());
+            continue;
+        }
+        let before = files.len();
+        for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
+            let entry = entry.with_context(|| format!("cannot search {}", path.display()))?;
+            if entry.file_type().is_file() && is_image_name(&entry.file_name().to_string_lossy()) {
+                files.push(entry.into_path());
+            }
+        }
+        if files.len() == before {
+            bail!("{} holds no images (.jpg, .png, .webp, .bmp ...)", path.display());
+        }
+    }
+    Ok(files)
+}
+
+/// Predictions for the images at `paths`; those that cannot be decoded end it, or are left out with a warning.
+fn predict<'a>(saved: &'a Saved, paths: &[PathBuf], args: &PredictArgs, device: Device) -> Result<Vec<Prediction<'a>>> {
+    let (height, width) = saved.pipeline.size();
+    let (height, width) = (height as usize, width as usize);
+    let pipeline = &saved.pipeline;
+    let decoded: Vec<_> = paths
+        .par_iter()
+        .map(|path| {
+            let image = decode_image(path)?;
+            let mut pixels = vec![0.0; height * width * 3];
+            pipeline.apply(&image, &mut keyed_rng(0, &[]), &mut pixels);
+            Ok::<_, panal_data::DataError>((path, pixels))
+        })
+        .collect();
+    let mut kept = Vec::with_capacity(paths.len());
+    for result in decoded {
+        match result {
+            Ok(image) => kept.push(image),
+            Err(error) if args.skip_bad => tracing::warn!("left out: {error}"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if kept.is_empty() {
+        return Ok(Vec::new());
+    }
+    let pixels: Vec<f32> = kept.iter().flat_map(|(_, pixels)| pixels).copied().collect();
+    let images = pixels_to_tensor(&pixels, [kept.len(), height, width], device)?;
+    let probabilities = no_grad(|| saved.model.forward_eval(&images))?.f_softmax(1, Kind::Float)?;
+    let rows = Vec::<Vec<f32>>::try_from(probabilities.f_to_device(Device::Cpu)?)?;
+    kept.iter().zip(rows).map(|((path, _), row)| judge(path, &row, &saved.card.classes, args.top)).collect()
+}
+
+fn judge<'a>(path: &Path, probabilities: &[f32], classes: &'a [String], top: usize) -> Result<Prediction<'a>> {
+    let mut ranked: Vec<_> = classes
+        .iter()
+        .zip(probabilities)
+        .map(|(class, &probability)| ClassProbability { class: class.as_str(), probability })
+        .collect();
+    ranked.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    ranked.truncate(top);
+    let best = ranked.first().ok_or_else(|| anyhow!("the model has no classes"))?;
+    Ok(Prediction { image: path.display().to_string(), class: best.class, probability: best.probability, top: ranked })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    Text,
+    Csv,
+    Json,
+}
+
+impl Format {
+    fn of(out: Option<&Path>, json: bool) -> Result<Self> {
+        match out.map(|path| path.extension().and_then(|extension| extension.to_str())) {
+            None if json => Ok(Self::Json),
+            None => Ok(Self::Text),
+            Some(Some("json")) => Ok(Self::Json),
+            Some(Some("csv")) => Ok(Self::Csv),
+            Some(_) => bail!("--out must end in .csv or .json, got {}", out.unwrap_or(Path::new("")).display()),
+        }
+    }
+}
+
+/// Standard output, or a file that takes its name only once it is whole.
+struct Output {
+    sink: Box<dyn Write>,
+    file: Option<(tempfile::TempPath, PathBuf)>,
+    format: Format,
+    empty: bool,
+}
+
+impl Output {
+    fn open(out: Option<&Path>, format: Format) -> Result<Self> {
+        let (sink, file): (Box<dyn Write>, _) = match out {
+            None => (Box::new(io::stdout().lock()), None),
+            Some(path) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let temp = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write in {}", folder.display()))?;
+                let (file, temp) = temp.into_parts();
+                (Box::new(io::BufWriter::new(file)), Some((temp, path.to_owned())))
+            }
+        };
+        let mut output = Self { sink, file, format, empty: true };
+        match format {
+            Format::Text => {}
+            Format::Csv => output.text(&csv_line(&["image", "class", "probability"])?)?,
+            Format::Json => output.text("[")?,
+        }
+        Ok(output)
+    }
+
+    fn write(&mut self, prediction: &Prediction<'_>) -> Result<()> {
+        let text = match self.format {
+            Format::Text => {
+                let classes = prediction.top.iter().map(|top| format!("{} {:.4}", top.class, top.probability));
+                format!("{}  {}\n", prediction.image, classes.collect::<Vec<_>>().join("  "))
+            }
+            Format::Csv => csv_line(&[&prediction.image, prediction.class, &prediction.probability.to_string()])?,
+            Format::Json => format!("{}\n  {}", if self.empty { "" } else { "," }, serde_json::to_string(prediction)?),
+        };
+        self.empty = false;
+        self.text(&text)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        if self.format == Format::Json {
+            self.text("\n]\n")?;
+        }
+        self.sink.flush().context("cannot write the predictions")?;
+        drop(self.sink);
+        if let Some((temp, path)) = self.file {
+            temp.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<()> {
+        self.sink.write_all(text.as_bytes()).context("cannot write the predictions")
+    }
+}
+
+/// One line of CSV.
+fn csv_line(fields: &[&str]) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(fields)?;
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}

@@ -1,0 +1,230 @@
+//! One row with one seed: from initial weights to a trained network and its record. What is done with them is the caller's.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use panal_data::{DataSource, Subset, stratified_folds};
+use panal_models::{Classifier, ModelSpec, Part};
+use panal_report::{DataRecord, Evaluation, FORMAT, ModelRecord, RunRecord, Seconds, WeightsRecord};
+use panal_tensor::Weights;
+use panal_trainers::{CheckpointSpec, Outcome, PhaseSpec, Split, Transfer};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tch::Device;
+
+use crate::config::{Lab, Row};
+use crate::console::{Console, RunLog};
+use crate::data::Data;
+use crate::{interrupt, models, record};
+
+/// What all runs of a command share.
+pub(crate) struct Runner<'a> {
+    pub(crate) lab: &'a Lab,
+    pub(crate) data: &'a Data,
+    /// Evaluate by so many folds of the training images, in place of the evaluation images.
+    pub(crate) folds: Option<usize>,
+    pub(crate) device: Device,
+    pub(crate) threads: Option<usize>,
+    pub(crate) checkpoint_every: f64,
+    pub(crate) resume: bool,
+    pub(crate) console: &'a Console,
+    initial: HashMap<String, Initial>,
+}
+
+/// Weights that a row begins with.
+#[derive(Clone)]
+pub(crate) struct Initial {
+    pub(crate) id: String,
+    pub(crate) digest: String,
+    pub(crate) weights: Arc<Weights>,
+}
+
+/// A network that was trained, and how that went.
+pub(crate) struct Trained {
+    /// The network after the last epoch; with folds, that of the last fold.
+    pub(crate) model: Classifier,
+    pub(crate) record: RunRecord,
+}
+
+impl<'a> Runner<'a> {
+    pub(crate) fn new(lab: &'a Lab, data: &'a Data, device: Device, console: &'a Console) -> Self {
+        let (folds, threads, checkpoint_every, resume, initial) = (None, None, 30.0, false, HashMap::new());
+        Self { lab, data, folds, device, threads, checkpoint_every, resume, console, initial }
+    }
+
+    /// Everything that decides a row's numbers, but its seed and the weights that it begins with.
+    pub(crate) fn config(&self, row: &Row) -> Value {
+        json!({
+            "row": row,
+            "augment": self.lab.train_augment(row),
+            "evaluation": self.lab.eval_augment(),
+            "model": self.lab.model,
+            "batch": self.lab.batch,
+            "eval_batch": self.lab.eval_batch,
+            "data": { "id": self.data.id, "train": self.data.train_record.digest, "evaluation": self.data.eval_record.digest },
+            "folds": self.folds,
+        })
+    }
+
+    /// Trains `row` with `seed`, keeping checkpoints in `folder` while it runs.
+    pub(crate) fn run(&mut self, index: usize, row: &Row, seed: u64, folder: &Path, command: String) -> Result<Trained> {
+        let initial = self.initial(row)?;
+        let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let clock = Instant::now();
+        let splits = self.splits(seed)?;
+        let (mut outcomes, mut model) = (Vec::new(), None);
+        for (fold, (train, eval)) in splits.iter().enumerate() {
+            let title = if splits.len() > 1 {
+                format!("{}, seed {seed}, fold {}/{}", row.name, fold + 1, splits.len())
+            } else {
+                format!("{}, seed {seed}", row.name)
+            };
+            let mut network = self.network(row, seed, initial.as_ref())?;
+            let checkpoint = CheckpointSpec {
+                path: folder.join(format!("checkpoint-{fold}.safetensors")),
+                every: Duration::from_secs_f64(self.checkpoint_every),
+                fingerprint: self.fingerprint(row, seed, fold, initial.as_ref()),
+                resume: self.resume,
+            };
+            let transfer = Transfer {
+                train: Split { source: train.clone(), pipeline: self.lab.train_augment(row).check()? },
+                eval: Split { source: eval.clone(), pipeline: self.lab.eval_augment().check()? },
+                phases: &row.phases,
+                batch: self.lab.batch,
+                eval_batch: self.lab.eval_batch,
+                seed,
+                threads: self.threads,
+                checkpoint: Some(&checkpoint),
+                stop: interrupt::stop(),
+            };
+            outcomes.push((transfer.run(&mut network, &mut RunLog::new(self.console, title, &row.phases))?, eval.clone()));
+            model = Some(network);
+        }
+        let model = model.context("a run needs at least one fold")?;
+
+        let mut record = RunRecord {
+            format: FORMAT,
+            lab: self.lab.title.clone(),
+            row: row.name.clone(),
+            row_index: index,
+            data: DataRecord {
+                id: self.data.id.clone(),
+                title: self.data.title.clone(),
+                origin: self.data.origin,
+                classes: self.data.train.classes().to_vec(),
+                train: self.data.train_record.clone(),
+                evaluation: if self.folds.is_some() { &self.data.train_record } else { &self.data.eval_record }.clone(),
+                excluded: self.data.excluded.clone(),
+            },
+            evaluation: self.folds.map_or(Evaluation::ValidationSplit, |folds| Evaluation::CrossValidation { folds }),
+            model: ModelRecord {
+                arch: self.lab.model.to_string(),
+                init: row.init.clone(),
+                weights: initial.map(|initial| WeightsRecord { id: initial.id, digest: initial.digest }),
+                parameters_total: parameters(&model, |_| true),
+                parameters_trained: parameters(&model, |name| {
+                    row.phases.iter().any(|phase| phase.train == Part::All) || model.is_head(name)
+                }),
+            },
+            seed,
+            device: panal_tensor::device_name(self.device),
+            threads: self.threads.unwrap_or_else(rayon::current_num_threads),
+            versions: record::versions(),
+            config: self.config(row),
+            command,
+            started_at,
+            seconds: Seconds { total: clock.elapsed().as_secs_f64(), data: self.data.seconds, ..Seconds::default() },
+            images_seen: 0,
+            images_per_second: 0.0,
+            phases: row.phases.iter().map(|phase| phase_name(phase)).collect(),
+            epochs: Vec::new(),
+            predictions: Vec::new(),
+            best: None,
+        };
+        add_outcomes(&mut record, &outcomes)?;
+        record.check()?;
+        Ok(Trained { model, record })
+    }
+
+    /// Training and evaluation images of every fold, or of the one split.
+    fn splits(&self, seed: u64) -> Result<Vec<(Arc<dyn DataSource>, Arc<dyn DataSource>)>> {
+        let train = &self.data.train;
+        let Some(folds) = self.folds else { return Ok(vec![(train.clone(), self.data.eval.clone())]) };
+        let labels: Vec<usize> = (0..train.len()).map(|index| train.label(index)).collect();
+        let part = |indices| -> Result<Arc<dyn DataSource>> { Ok(Arc::new(Subset::new(train.clone(), indices)?)) };
+        stratified_folds(&labels, folds, seed)?.into_iter().map(|fold| Ok((part(fold.train)?, part(fold.held_out)?))).collect()
+    }
+
+    fn network(&self, row: &Row, seed: u64, initial: Option<&Initial>) -> Result<Classifier> {
+        let spec = ModelSpec::new(self.lab.model, self.data.train.classes().len());
+        let mut network = Classifier::new(&spec, self.device, seed)?;
+        if let Some(initial) = initial {
+            let report = network.load_pretrained(&initial.weights).with_context(|| format!("row `{}`", row.name))?;
+            tracing::debug!("{}: {} tensors loaded, head left fresh: {:?}", initial.id, report.matched.len(), report.missing);
+        }
+        Ok(network)
+    }
+
+    /// The weights that a row begins with, read once a command.
+    fn initial(&mut self, row: &Row) -> Result<Option<Initial>> {
+        if row.init == "random" {
+            return Ok(None);
+        }
+        if !self.initial.contains_key(&row.init) {
+            let initial = models::initial(self.lab.model, &row.init, self.console).with_context(|| format!("row `{}`", row.name))?;
+            self.initial.insert(row.init.clone(), initial);
+        }
+        Ok(self.initial.get(&row.init).cloned())
+    }
+
+    fn fingerprint(&self, row: &Row, seed: u64, fold: usize, initial: Option<&Initial>) -> String {
+        let versions = record::versions();
+        let run = json!({
+            "config": self.config(row), "seed": seed, "fold": fold, "initial": initial.map(|initial| &initial.digest),
+            "panal": versions.panal, "libtorch": versions.libtorch, "device": format!("{:?}", self.device),
+        });
+        hex(&Sha256::digest(run.to_string()))
+    }
+}
+
+/// Joins the folds of a run: every image is predicted once, epochs are means over the folds.
+fn add_outcomes(record: &mut RunRecord, outcomes: &[(Outcome, Arc<dyn DataSource>)]) -> Result<()> {
+    for (outcome, source) in outcomes {
+        record.seconds.features += outcome.seconds.features;
+        record.seconds.train += outcome.seconds.train;
+        record.seconds.evaluate += outcome.seconds.evaluate;
+        record.images_seen += outcome.images;
+        record.predictions.extend(record::predictions(&outcome.last, source.as_ref())?);
+    }
+    record.images_per_second = record.images_seen as f64 / (record.seconds.features + record.seconds.train);
+    match outcomes {
+        [(outcome, source)] => {
+            record.epochs = record::epochs(outcome);
+            record.best = Some(record::best(outcome, source.as_ref())?);
+        }
+        // Each fold has a best epoch of its own; joining them would select twice.
+        folds => record.epochs = record::mean_epochs(&folds.iter().map(|(outcome, _)| record::epochs(outcome)).collect::<Vec<_>>()),
+    }
+    Ok(())
+}
+
+/// `5 epochs of head`, `3 epochs of all`.
+fn phase_name(phase: &PhaseSpec) -> String {
+    let part = match phase.train {
+        Part::Head => "head",
+        Part::All => "all",
+    };
+    format!("{} epochs of {part}", phase.epochs)
+}
+
+fn parameters(model: &Classifier, counts: impl Fn(&str) -> bool) -> u64 {
+    let parameters = model.store().named(|name, role| role == panal_tensor::Role::Parameter && counts(name));
+    parameters.iter().map(|(_, tensor)| tensor.numel() as u64).sum()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

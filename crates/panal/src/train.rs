@@ -1,0 +1,45 @@
+//! `panal train`: one row on a folder of images, and the model kept.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use toml::Value;
+
+use crate::cli::{Global, TrainArgs};
+use crate::console::Console;
+use crate::run::Runner;
+use crate::saved::{self, Card};
+use crate::{config, data, device};
+
+pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Result<()> {
+    let lab = config::load(&args.config, &[("data", Value::String(args.data.clone()))])?;
+    let (index, row) = lab.find(&args.row)?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    let data = data::open_any(&args.data, args.val_fraction, args.seed, args.config.skip_bad, console)?;
+    let mut runner = Runner::new(&lab, &data, device::choose(global)?, console);
+    runner.threads = device::loader_threads(global);
+    runner.checkpoint_every = args.config.checkpoint_every;
+    runner.resume = args.config.resume;
+
+    let place = args.out.join("running");
+    std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    let trained = runner.run(index, row, args.seed, &place, command)?;
+    let path = args.out.join("model.safetensors");
+    saved::write(&path, &trained.model, &Card::new(&lab, &trained.record))?;
+    panal_report::rewrite_runs(&args.out.join("record.jsonl"), std::slice::from_ref(&trained.record))?;
+    std::fs::remove_dir_all(&place).with_context(|| format!("cannot remove {}", place.display()))?;
+
+    let last = trained.record.epochs.last().context("a run has at least one epoch")?;
+    let images = trained.record.predictions.len();
+    if global.json {
+        let result = json!({
+            "model": path, "row": row.name, "accuracy": last.eval_accuracy, "f1": last.eval_macro_f1, "images": images,
+            "seconds": trained.record.seconds.total,
+        });
+        println!("{result:#}");
+    } else {
+        println!("accuracy {:.3}, macro F1 {:.3} on {images} held-out images (last epoch)", last.eval_accuracy, last.eval_macro_f1);
+        println!("model: {}", path.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! The binary from end to end: a lab and its files, interruption and resumption, training, scoring and predicting.
+
+mod common;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::{Place, mirror, panal, run};
+use serde_json::Value;
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_lab_writes_its_table_in_every_form() {
+    let place = Place::new();
+    let said = run(&mut place.lab(&[]));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let table = json(&place.results().join("table.json"));
+    let rows = table.as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["row"].as_str().unwrap()).collect::<Vec<_>>(), ["all", "head"]);
+    for row in rows {
+        assert_eq!(row["images"], 6);
+        assert_eq!(row["seeds"], 2);
+        assert_eq!(row["model"], "resnet18");
+        for field in ["precision", "recall", "f1", "accuracy"] {
+            assert!((0.0..=1.0).contains(&row[field].as_f64().unwrap()), "{field}: {row}");
+        }
+        assert!(row["seconds"].as_f64().unwrap() > 0.0);
+        assert!(row["data"].is_string());
+    }
+    for file in ["table.md", "table.csv", "table.tex", "per_class.md", "runs.jsonl"] {
+        assert!(place.results().join(file).metadata().unwrap().len() > 0, "{file}");
+    }
+    assert!(!place.results().join("running").exists(), "checkpoints are gone once a run is recorded");
+    assert!(said.out.contains("all") && said.out.contains("head"), "{}", said.out);
+}
+
+#[test]
+fn rows_run_one_by_one_make_the_table_of_all() {
+    let place = Place::new();
+    let rows = || json(&place.results().join("table.json")).as_array().unwrap().len();
+    assert_eq!(run(&mut place.lab(&["--row", "head"])).code, Some(0));
+    assert_eq!(rows(), 1);
+    assert_eq!(run(&mut place.lab(&["--row", "1"])).code, Some(0));
+    assert_eq!(rows(), 2);
+    // With other settings the earlier records do not belong to the table; they are kept.
+    assert_eq!(run(&mut place.lab(&["--row", "head", "--lr", "0.02"])).code, Some(0));
+    assert_eq!(rows(), 1);
+    assert!(place.results().join("runs-earlier-1.jsonl").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_a_checkpoint_and_resume_goes_on() {
+    let place = Place::new();
+    let long = ["--seeds", "1", "--row", "all", "--set", "row.0.phases.0.epochs=400"];
+    let mut child = place.lab(&long).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let checkpoint = place.results().join("running/1-0/checkpoint-0.safetensors");
+    let started = Instant::now();
+    while !checkpoint.exists() {
+        assert!(started.elapsed() < Duration::from_secs(120), "no checkpoint in two minutes");
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be interrupted");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let ended = child.wait_with_output().unwrap();
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{err}");
+    assert!(err.contains("--resume"), "{err}");
+    assert!(checkpoint.exists());
+    assert!(!place.results().join("table.json").exists());
+
+    let mut resumed = place.lab(&long);
+    let mut resumed = resumed.arg("--resume").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(std::process::Command::new("kill").args(["-INT", &resumed.id().to_string()]).status().unwrap().success());
+    resumed.wait().unwrap();
+    let mut err = String::new();
+    std::io::Read::read_to_string(resumed.stderr.as_mut().unwrap(), &mut err).unwrap();
+    assert!(err.contains("going on from"), "{err}");
+}
+
+#[test]
+fn a_model_is_trained_scored_and_used() {
+    let place = Place::new();
+    let out = place.path("model");
+    let said = run(panal(&["train"]).arg(place.path("images")).arg("--config").arg(place.path("quick.toml")).args(["--row", "all", "--out"]).arg(&out));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let model = out.join("model.safetensors");
+
+    let said = run(panal(&["eval", "--json"]).arg(&model).arg(place.path("images/val")));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let scores: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(scores["images"], 6);
+
+    let said = run(panal(&["predict", "--json"]).arg(&model).arg(place.path("images/val")));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let predictions: Value = serde_json::from_str(&said.out).unwrap();
+    let predictions = predictions.as_array().unwrap();
+    assert_eq!(predictions.len(), 6);
+    let right = predictions.iter().filter(|said| said["image"].as_str().unwrap().contains(said["class"].as_str().unwrap())).count();
+    assert_eq!(right as f64 / 6.0, scores["accuracy"].as_f64().unwrap(), "predict and eval agree");
+    for said in predictions {
+        let sum: f64 = said["top"].as_array().unwrap().iter().map(|top| top["probability"].as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-5);
+    }
+
+    let csv = place.path("said.csv");
+    let said = run(panal(&["predict"]).arg(&model).arg(place.path("images/val/along/0.png")).arg("--out").arg(&csv));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 2);
+
+    // A folder without `val`: some of each class is held out.
+    let said = run(panal(&["train", "--json"])
+        .arg(place.path("images/train"))
+        .arg("--config")
+        .arg(place.path("quick.toml"))
+        .args(["--row", "head", "--batch", "2", "--val-fraction", "0.34", "--out"])
+        .arg(place.path("second")));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap()["images"], 4);
+}
+
+#[test]
+fn what_is_known_can_be_listed() {
+    let said = run(&mut panal(&["models", "--json"]));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap().as_array().unwrap().len(), 16);
+    let said = run(&mut panal(&["data"]));
+    assert!(said.out.contains("hymenoptera_data"), "{}", said.out);
+    let said = run(&mut panal(&["device", "--json"]));
+    let device: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(device["devices"][0]["usable"], true);
+}
+
+#[test]
+fn the_real_photographs_are_counted_and_probed() {
+    let Some(mirror) = mirror() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let said = run(panal(&["lab", "--preset", "tutorial", "--model", "mobilenet_v2", "--row", "linear probing", "--seeds", "1", "--results"])
+        .arg(folder.path())
+        .env("PANAL_MIRROR", mirror)
+        .env("PANAL_CACHE", folder.path().join("cache")));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("imageNotFound.gif"), "{}", said.err);
+    let results = folder.path().join("tutorial-mobilenet_v2");
+    let table = json(&results.join("table.json"));
+    assert_eq!(table[0]["images"], 153);
+    // The usual PyTorch script reaches a macro F1 of 0.948 with these settings.
+    assert!(table[0]["f1"].as_f64().unwrap() > 0.90, "{table}");
+    let line = std::fs::read_to_string(results.join("runs.jsonl")).unwrap();
+    let record: Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    assert_eq!(record["data"]["train"]["per_class"], serde_json::json!([123, 121]));
+    assert_eq!(record["data"]["evaluation"]["per_class"], serde_json::json!([70, 83]));
+    assert_eq!(record["data"]["origin"], "real photographs");
+    assert!(record["data"]["excluded"][0]["path"].as_str().unwrap().ends_with("imageNotFound.gif"));
+}

@@ -44,16 +44,10 @@ impl Calibration {
         }
         probabilities.check_labels(truth)?;
         let edge = |bin: usize| bin as f64 / bins as f64;
+        let upper: Vec<f64> = (1..=bins).map(edge).collect();
         let mut tallies = vec![(0_usize, 0.0, 0_usize); bins];
         for ((class, confidence), &label) in probabilities.most_probable().zip(truth) {
-            // The product is rounded; the edges themselves decide.
-            let mut bin = ((confidence * bins as f64).ceil() as usize).clamp(1, bins) - 1;
-            while bin > 0 && confidence <= edge(bin) {
-                bin -= 1;
-            }
-            while bin + 1 < bins && confidence > edge(bin + 1) {
-                bin += 1;
-            }
+            let bin = upper.partition_point(|&upper| upper < confidence).min(bins - 1);
             let (samples, sum, right) = &mut tallies[bin];
             *samples += 1;
             *sum += confidence;
@@ -75,7 +69,7 @@ impl Calibration {
         self.bins.iter().map(|bin| bin.samples as f64 / self.samples as f64 * bin.gap()).sum()
     }
 
-    /// Maximum calibration error, the largest `|accuracy - confidence|` of any bin (same paper, equation 5).
+    /// Maximum calibration error, the largest `|accuracy - confidence|` of any bin (same paper).
     pub fn maximum_error(&self) -> f64 {
         self.bins.iter().map(ReliabilityBin::gap).fold(0.0, f64::max)
     }

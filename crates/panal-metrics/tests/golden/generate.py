@@ -163,14 +163,14 @@ golden = {
         probabilities("on the edges", [0, 1, 0, 1, 1, 0, 0], [[a / 20, 1 - a / 20] for a in [10, 12, 7, 14, 3, 16, 20]], 10),
         probabilities("a class without samples", [0, 2, 2, 0, 0], softmax(rng.normal(size=(5, 3))), 3),
     ],
-    "wilson": [wilson(s, n, l) for s, n in [(0, 9), (9, 9), (1, 1), (143, 153), (1, 1000), (50, 100)] for l in [0.5, 0.95, 0.999]],
+    "wilson": [wilson(s, n, l) for s, n in [(0, 9), (9, 9), (1, 1), (143, 153), (1, 1000), (50, 100)] for l in [0.5, 0.95, 0.9999]],
     "student": [student(rng.normal(0.9, 0.02, n), l) for n in [2, 3, 4, 5, 10, 31, 200] for l in [0.5, 0.95, 0.999]],
     "bootstrap": [
         bootstrap(eighths(23), 500, 0.95, 0), bootstrap(rng.normal(size=11), 333, 0.8, 2**64 - 1), bootstrap([0.25], 5, 0.99, 3),
     ],
     "mcnemar": [
         mcnemar_case(b, c)
-        for b, c in [(0, 0), (0, 1), (1, 1), (4, 0), (2, 9), (10, 10), (30, 12), (25, 26), (400, 317), (5000, 4000), (700, 20)]
+        for b, c in [(0, 0), (0, 1), (1, 1), (4, 0), (2, 9), (10, 10), (30, 12), (60, 24), (25, 26), (400, 317), (5000, 4000), (700, 20)]
     ],
     "permutation": [
         permutation(rng.normal(size=9), rng.normal(size=9)),

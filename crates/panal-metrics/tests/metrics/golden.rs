@@ -138,7 +138,7 @@ fn bootstrap_intervals() {
 
 #[test]
 fn mcnemars_test() {
-    for case in cases("mcnemar", 11) {
+    for case in cases("mcnemar", 12) {
         let test = McNemar { only_first: read(case, "only_first"), only_second: read(case, "only_second") };
         near_relative(test.exact(), read(case, "exact"), &format!("exact p of {case}"));
         let chi_square = test.chi_square();

@@ -2,7 +2,7 @@
 
 use crate::problem::{Problem, golden};
 use indexmap::IndexMap;
-use panal_optim::{OptimError, Optimizer, OptimizerSpec, ParamGroup, Sgd};
+use panal_optim::{AdamW, OptimError, Optimizer, OptimizerSpec, ParamGroup, Sgd};
 use tch::{Kind, Tensor};
 
 #[test]
@@ -117,6 +117,19 @@ fn parameters_that_cannot_be_optimized_are_refused() {
     for lr in [-0.1, f64::NAN, f64::INFINITY] {
         let error = make(vec![("a", leaf())], 1.0).unwrap().step(lr).unwrap_err().to_string();
         assert_eq!(error, format!("lr must be a finite number >= 0, got {lr}"));
+    }
+}
+
+#[test]
+fn a_rate_of_zero_moves_nothing_even_where_the_gradient_is_zero() {
+    for spec in [OptimizerSpec::default(), OptimizerSpec::AdamW(AdamW::default())] {
+        let parameter = Tensor::from_slice(&[1.5_f32, -2.0]).set_requires_grad(true);
+        let params = vec![("a".to_owned(), parameter.shallow_clone())];
+        let mut optimizer =
+            Optimizer::new(&spec, vec![ParamGroup { name: "all".into(), params, lr_scale: 1.0 }]).unwrap();
+        (&parameter * Tensor::from_slice(&[0.0_f32, 1.0])).sum(Kind::Float).backward();
+        optimizer.step(0.0).unwrap();
+        assert!(parameter.equal(&Tensor::from_slice(&[1.5_f32, -2.0])), "{spec:?}");
     }
 }
 

@@ -15,10 +15,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-/// The rows of the lab, named alike in panal's preset `tutorial` and in the peer's script.
+/// The row that starts from no weights.
+const RANDOM_INIT: &str = "full fine-tuning, random init";
+
+/// The rows of the lab, named alike and in this order in panal's preset `tutorial` and in the peer's script.
 const ROWS: [&str; 5] = [
     "full fine-tuning, transfer",
-    "full fine-tuning, random init",
+    RANDOM_INIT,
     "linear probing",
     "linear probing + 3 augmentations",
     "linear probing 5 + fine-tuning 3",
@@ -84,7 +87,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     stages.begin("measure", &format!("{} rows, {} seeds, ours and the peer's in turn", names.len(), args.seeds));
     let mut rows = Vec::new();
     for name in names {
-        let ours = (0..args.seeds).map(|seed| ours(&binary, args, &weights, name, seed)).collect::<Result<Vec<_>>>()?;
+        let ours = ours(&binary, args, &weights, name)?;
         let mut command = Command::new(&python);
         command.arg(&script).arg("--data").arg(&data).arg("--weights").arg(&weights);
         command.args(["--arch", &args.arch, "--seeds", &args.seeds.to_string(), "--rows", name]);
@@ -117,13 +120,18 @@ fn with_benches() -> Result<Vec<String>> {
     Ok(packages.into_iter().map(|package| package.name).collect())
 }
 
-/// One row, one seed, by panal, with the settings of the peer.
-fn ours(binary: &Path, args: &Args, weights: &Path, row: &str, seed: u32) -> Result<Run> {
+/// One row by panal, with the settings and the weights of the peer.
+fn ours(binary: &Path, args: &Args, weights: &Path, row: &str) -> Result<Run> {
     let results = tempfile::tempdir()?;
     let mut command = Command::new(binary);
-    command.args(["lab", "--preset", "tutorial", "--model", &args.arch, "--row", row]);
-    command.args(["--seeds", "1", "--seed", &seed.to_string(), "--weights"]).arg(weights);
-    command.arg("--results").arg(results.path());
+    command.args(["lab", "--quiet", "--preset", "tutorial", "--model", &args.arch, "--row", row]);
+    command.args(["--seeds", &args.seeds.to_string(), "--seed", "0", "--results"]).arg(results.path());
+    if let Some(data) = &args.data {
+        command.arg("--data").arg(data);
+    }
+    for (index, _) in ROWS.iter().enumerate().filter(|(_, name)| **name == row && row != RANDOM_INIT) {
+        command.arg("--set").arg(format!("row.{index}.init={}", weights.display()));
+    }
     measured(&mut command, |_| table(results.path()))
 }
 

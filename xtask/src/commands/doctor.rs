@@ -180,12 +180,25 @@ fn devices() -> Check {
         let found = format!("{} does not start or could not compute", binary.display());
         return Check::missing(name, found, "cargo xtask run device");
     };
-    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let found =
-        format!("{} with libtorch {}; cuda: {}", text(&report["device"]), text(&report["libtorch"]), report["cuda"]);
-    let usable = report["cuda"]["usable"] == true;
+    let devices = report["devices"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let names = |usable: bool| -> Vec<&str> {
+        devices
+            .iter()
+            .filter(|device| device["usable"] == usable)
+            .filter_map(|device| device["device"].as_str())
+            .collect()
+    };
+    let found = format!(
+        "a tensor was multiplied on {}; not usable: {}; `auto` takes {}; libtorch {}, {}",
+        names(true).join(", "),
+        names(false).join(", "),
+        report["auto"].as_str().unwrap_or("?"),
+        report["libtorch"].as_str().unwrap_or("?"),
+        report["cuda_libraries"].as_str().unwrap_or("?"),
+    );
+    let cuda = names(true).iter().any(|name| name.starts_with("cuda"));
     match Driver::here().filter(|driver| !driver.is_too_old()) {
-        Some(_) if !usable => Check::note(name, found, Some("cargo xtask setup --cuda && cargo xtask run device")),
+        Some(_) if !cuda => Check::note(name, found, Some("cargo xtask setup --cuda && cargo xtask run device")),
         _ => Check::ok(name, found),
     }
 }

@@ -1,5 +1,7 @@
 //! The binary from end to end: a lab and its files, interruption and resumption, training, scoring and predicting.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::Path;
@@ -88,7 +90,12 @@ fn ctrl_c_keeps_a_checkpoint_and_resume_goes_on() {
 fn a_model_is_trained_scored_and_used() {
     let place = Place::new();
     let out = place.path("model");
-    let said = run(panal(&["train"]).arg(place.path("images")).arg("--config").arg(place.path("quick.toml")).args(["--row", "all", "--out"]).arg(&out));
+    let said = run(panal(&["train"])
+        .arg(place.path("images"))
+        .arg("--config")
+        .arg(place.path("quick.toml"))
+        .args(["--row", "all", "--out"])
+        .arg(&out));
     assert_eq!(said.code, Some(0), "{}", said.err);
     let model = out.join("model.safetensors");
 
@@ -102,7 +109,10 @@ fn a_model_is_trained_scored_and_used() {
     let predictions: Value = serde_json::from_str(&said.out).unwrap();
     let predictions = predictions.as_array().unwrap();
     assert_eq!(predictions.len(), 6);
-    let right = predictions.iter().filter(|said| said["image"].as_str().unwrap().contains(said["class"].as_str().unwrap())).count();
+    let right = predictions
+        .iter()
+        .filter(|said| said["image"].as_str().unwrap().contains(said["class"].as_str().unwrap()))
+        .count();
     assert_eq!(right as f64 / 6.0, scores["accuracy"].as_f64().unwrap(), "predict and eval agree");
     for said in predictions {
         let sum: f64 = said["top"].as_array().unwrap().iter().map(|top| top["probability"].as_f64().unwrap()).sum();
@@ -141,10 +151,21 @@ fn what_is_known_can_be_listed() {
 fn the_real_photographs_are_counted_and_probed() {
     let Some(mirror) = mirror() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let said = run(panal(&["lab", "--preset", "tutorial", "--model", "mobilenet_v2", "--row", "linear probing", "--seeds", "1", "--results"])
-        .arg(folder.path())
-        .env("PANAL_MIRROR", mirror)
-        .env("PANAL_CACHE", folder.path().join("cache")));
+    let said = run(panal(&[
+        "lab",
+        "--preset",
+        "tutorial",
+        "--model",
+        "mobilenet_v2",
+        "--row",
+        "linear probing",
+        "--seeds",
+        "1",
+        "--results",
+    ])
+    .arg(folder.path())
+    .env("PANAL_MIRROR", mirror)
+    .env("PANAL_CACHE", folder.path().join("cache")));
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.err.contains("imageNotFound.gif"), "{}", said.err);
     let results = folder.path().join("tutorial-mobilenet_v2");

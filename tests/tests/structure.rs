@@ -1,4 +1,5 @@
 //! The shape of the workspace: which crate may lean on which, and what every crate and file has. No tensor is touched here.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,10 @@ fn members(metadata: &Metadata) -> Vec<&Package> {
 }
 
 fn libraries(metadata: &Metadata) -> Vec<&Package> {
-    members(metadata).into_iter().filter(|package| package.name.starts_with("panal-") && package.name != "panal-tests").collect()
+    members(metadata)
+        .into_iter()
+        .filter(|package| package.name.starts_with("panal-") && package.name != "panal-tests")
+        .collect()
 }
 
 /// Names of all packages that building or testing `root` compiles: its dev-dependencies included, those of others not.
@@ -46,7 +50,10 @@ fn direct(package: &Package) -> BTreeSet<&str> {
 }
 
 fn named<'a>(metadata: &'a Metadata, name: &str) -> &'a Package {
-    members(metadata).into_iter().find(|package| package.name == name).unwrap_or_else(|| panic!("no member is called {name}"))
+    members(metadata)
+        .into_iter()
+        .find(|package| package.name == name)
+        .unwrap_or_else(|| panic!("no member is called {name}"))
 }
 
 #[test]

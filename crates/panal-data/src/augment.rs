@@ -102,14 +102,14 @@ impl AugmentSpec {
             size = op.size_after(size);
         }
         let Some(size) = size else {
-            let last = self.ops.iter().rfind(|op| op.changes_size());
+            let last = self.ops.iter().enumerate().rfind(|(_, op)| op.changes_size());
             return Err(DataError::field(
                 "ops",
-                "such that every image ends in one fixed size: add center_crop, random_resized_crop or a resize to [height, width]",
-                last.map_or_else(
-                    || "no op that sets the size".to_owned(),
-                    |op| format!("{op} as the last op that sets it"),
-                ),
+                "steps that end in one size for every image (add center_crop, random_resized_crop or a resize to [height, width])",
+                match last {
+                    Some((i, op)) => format!("ops[{i}] `{op}` as the last that changes the size"),
+                    None => "no step that sets the size".to_owned(),
+                },
             ));
         };
         if let Some(wrong) = self.mean.iter().find(|mean| !mean.is_finite()) {

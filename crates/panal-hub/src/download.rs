@@ -96,7 +96,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Patience {
         Patience {
-            connect: Duration::from_secs(20),
+            connect: Duration::from_secs(10),
             read: Duration::from_secs(30),
             attempts: 5,
             first_wait: Duration::from_millis(500),

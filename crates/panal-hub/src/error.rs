@@ -20,7 +20,7 @@ pub enum HubError {
         suggestion: Option<String>,
     },
     /// The entry exists, but is of the other kind.
-    #[error("`{id}` in the catalogue is {is}, where {wanted} was asked for")]
+    #[error("`{id}` is {is} in the catalogue, not {wanted}")]
     WrongKind {
         /// The entry.
         id: String,

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
 use crate::error::{ArchiveFault, At, HubError};
-use crate::files::{CHUNK, create_folder, create_parent, hex, sync_folder};
+use crate::files::{CHUNK, create_folder, create_parent, hex};
 use crate::progress::Progress;
 
 /// How much an archive may hold.
@@ -44,7 +44,7 @@ pub struct UnpackedFile {
 /// Unpacks the zip archive at `archive` into the folder `target`, which must be empty or missing.
 ///
 /// `choose` maps a file's name in the archive to its path under `target` (`/` between folders), or to `None` to leave it out.
-/// Files get the platform's usual permissions; folders are made as files need them. Each file is on the disk when this returns.
+/// Files get the platform's usual permissions; folders are made as files need them. Nothing is synced to the disk.
 ///
 /// The whole archive is refused for one bad entry, chosen or not: a name that is absolute, climbs out or is no plain relative
 /// path on every platform; a link, a device, a setuid bit; two entries for one path; more entries than
@@ -105,10 +105,8 @@ pub fn unpack_zip(
             bytes += n as u64;
             progress.advance(n as u64);
         }
-        out.sync_data().at("write", &place)?;
         unpacked.files.push(UnpackedFile { path, bytes, sha256: hex(hasher) });
     }
-    sync_folder(target)?;
     progress.finish();
     Ok(unpacked)
 }
@@ -143,7 +141,7 @@ fn plan<R: Read + io::Seek>(
     for index in 0..zip.len() {
         let entry = zip.by_index_data(index).map_err(|e| ArchiveFault::Unreadable(e.to_string()))?;
         let name = entry.name().map_err(|e| ArchiveFault::Unreadable(e.to_string()))?.into_owned();
-        check_kind(&name, entry.unix_mode())?;
+        check_kind(&name, entry.external_attributes() >> 16)?;
         let bare = name.strip_suffix('/').unwrap_or(&name);
         check_name(bare).map_err(|reason| unsafe_name(&name, reason))?;
         if bare.len() < name.len() {
@@ -170,14 +168,13 @@ fn plan<R: Read + io::Seek>(
     Ok(plan)
 }
 
-/// Only plain files and folders, with plain permissions.
-fn check_kind(name: &str, mode: Option<u32>) -> Result<(), ArchiveFault> {
+/// Only plain files and folders, with plain permissions. `mode` is what the archive says, whatever system it claims to be from.
+fn check_kind(name: &str, mode: u32) -> Result<(), ArchiveFault> {
     const KIND: u32 = 0o170_000;
     const FILE: u32 = 0o100_000;
     const FOLDER: u32 = 0o040_000;
     const LINK: u32 = 0o120_000;
     const SPECIAL_BITS: u32 = 0o7_000;
-    let mode = mode.unwrap_or(0);
     let shown = || name.escape_debug().to_string();
     match mode & KIND {
         LINK => Err(ArchiveFault::Link(shown())),

@@ -180,7 +180,7 @@ impl Arch {
         }
     }
 
-    /// Stochastic depth of the last block where a spec does not say otherwise: torchvision's. `None` for families that
+    /// Stochastic depth where a spec does not say otherwise: torchvision's. `None` for families that
     /// have none.
     #[must_use]
     pub fn default_stochastic_depth(self) -> Option<f64> {

@@ -142,7 +142,7 @@ pub(crate) struct EfficientNet {
 }
 
 impl EfficientNet {
-    /// The first block is left out with probability 0, the last but for one step with `stochastic_depth`.
+    /// Block `i` of `n`, from 0, is left out in training with probability `stochastic_depth * i / n`.
     pub(crate) fn new(
         store: &mut Store,
         variant: EfficientNetVariant,
@@ -180,5 +180,24 @@ impl Backbone for EfficientNet {
             x = block.forward(&x, mode)?;
         }
         global_average(&self.last.forward(&x, mode)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    /// `[m.stochastic_depth.p for m in torchvision.models.efficientnet_b0().modules() if isinstance(m, MBConv) and
+    /// m.use_res_connect]`
+    #[test]
+    fn stochastic_depth_rises_with_depth_as_in_torchvision() {
+        let b0 = EfficientNetVariant { width: 1.0, depth: 1.0, dropout: 0.2, norm: NormSpec::TORCH };
+        let network = EfficientNet::new(&mut Store::new(Device::Cpu, 0), b0, STOCHASTIC_DEPTH).unwrap();
+        let got: Vec<f64> = network.blocks.iter().filter_map(|block| block.residual).collect();
+        let expected = [0.025, 0.05, 0.075, 0.0875, 0.1125, 0.125, 0.15, 0.1625, 0.175];
+        assert_eq!(got.len(), expected.len());
+        assert!(got.iter().zip(expected).all(|(p, expected)| (p - expected).abs() < 1e-12), "{got:?}");
     }
 }

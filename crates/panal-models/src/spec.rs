@@ -19,7 +19,7 @@ pub struct ModelSpec {
     /// architecture. At least 0 and below 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropout: Option<f64>,
-    /// Probability with which the last block is left out in training, rising from 0 at the first; EfficientNet only.
+    /// How often residual blocks are left out in training: block `i` of `n` with this times `i / n`. EfficientNet only.
     /// Absent: torchvision's. At least 0 and below 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stochastic_depth: Option<f64>,

@@ -116,6 +116,9 @@ impl<'a> Checkpoint<'a> {
 
 /// Puts the weights and buffers of a checkpoint into `model`, every one of them.
 pub(crate) fn apply(model: &mut Classifier, weights: &Weights) -> Result<(), TrainError> {
-    let bad = |error: panal_models::ModelError| TrainError::BadCheckpoint { path: weights.source.clone(), why: error.to_string() };
+    let bad = |error: panal_models::ModelError| TrainError::BadCheckpoint {
+        path: weights.source.clone(),
+        why: error.to_string(),
+    };
     model.load_exact(weights).map_err(bad)
 }

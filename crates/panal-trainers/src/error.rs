@@ -64,7 +64,9 @@ pub enum TrainError {
     },
 
     /// Training and evaluation data do not have the same classes.
-    #[error("the training images have classes [{train}], the evaluation images [{eval}]: they must be the same, in the same order")]
+    #[error(
+        "the training images have classes [{train}], the evaluation images [{eval}]: they must be the same, in the same order"
+    )]
     Classes {
         /// Classes of the training split.
         train: String,

@@ -108,7 +108,8 @@ pub fn evaluate(
     log: &mut dyn Log,
 ) -> Result<Predictions, TrainError> {
     check_outputs(model, split)?;
-    let logits = over_images(model.device(), split, batch, threads, "evaluation", log, |images| model.forward_eval(images))?;
+    let logits =
+        over_images(model.device(), split, batch, threads, "evaluation", log, |images| model.forward_eval(images))?;
     Ok(Predictions { logits, truth: split.labels() })
 }
 

@@ -52,7 +52,11 @@ impl PhaseSpec {
         }
         for (group, scale) in &self.lr_scale {
             if !(*scale > 0.0 && scale.is_finite()) {
-                return wrong(&format!("lr_scale.{group}"), "a finite number > 0 (leave a part out with train = \"head\")", scale);
+                return wrong(
+                    &format!("lr_scale.{group}"),
+                    "a finite number > 0 (leave a part out with train = \"head\")",
+                    scale,
+                );
             }
         }
         self.optimizer.check()?;

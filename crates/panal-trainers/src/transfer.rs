@@ -132,7 +132,9 @@ impl Transfer<'_> {
             let started = Instant::now();
             let feed = self.feed(model, phase, log)?;
             let frozen_eval = match phase.train {
-                Part::Head => Some(features(model, &self.eval, self.eval_batch, self.threads, log)?.f_to_device(model.device())?),
+                Part::Head => {
+                    Some(features(model, &self.eval, self.eval_batch, self.threads, log)?.f_to_device(model.device())?)
+                }
                 Part::All => None,
             };
             state.seconds.features += started.elapsed().as_secs_f64();
@@ -151,7 +153,8 @@ impl Transfer<'_> {
                     };
                     let loss = panal_losses::cross_entropy(&logits, &examples.labels, phase.label_smoothing)?;
                     let value = loss.double_value(&[]);
-                    let at = Progress { epoch: state.epoch, epochs: phase.epochs, step: state.step, steps_per_epoch: steps };
+                    let at =
+                        Progress { epoch: state.epoch, epochs: phase.epochs, step: state.step, steps_per_epoch: steps };
                     let lr = phase.lr * phase.schedule.factor(at);
                     if !value.is_finite() {
                         return Err(diverged(value, &state, lr, &keeper));
@@ -161,7 +164,14 @@ impl Transfer<'_> {
                     optimizer.step(lr)?;
 
                     let images = examples.labels.size()[0] as usize;
-                    log.step(&StepLog { phase: state.phase, epoch: state.epoch, step: state.step, steps, loss: value, images });
+                    log.step(&StepLog {
+                        phase: state.phase,
+                        epoch: state.epoch,
+                        step: state.step,
+                        steps,
+                        loss: value,
+                        images,
+                    });
                     state.tally(value, correct(&logits, &examples.labels)?, images, lr, &mut clock);
                     let stop = self.stop.load(Ordering::Relaxed);
                     if stop || (state.step < steps && keeper.is_due()) {
@@ -296,7 +306,8 @@ fn groups(model: &Classifier, phase: &PhaseSpec, index: usize) -> Result<Vec<Par
     let mut groups: Vec<ParamGroup> = Vec::new();
     for (name, tensor) in model.trainable() {
         let part = if model.is_head(&name) { "head" } else { "backbone" };
-        let matches = |prefix: &str| name == prefix || name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
+        let matches =
+            |prefix: &str| name == prefix || name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
         // The longest prefix of the name, then the part, then 1.
         let group = phase.lr_scale.keys().filter(|key| matches(key)).max_by_key(|key| key.len());
         let group = group.or_else(|| phase.lr_scale.keys().find(|key| *key == part));
@@ -311,7 +322,10 @@ fn groups(model: &Classifier, phase: &PhaseSpec, index: usize) -> Result<Vec<Par
     match unused.first() {
         Some(key) => Err(TrainError::Spec {
             field: format!("phases[{index}].lr_scale.{key}"),
-            allowed: format!("`head`, `backbone` or the beginning of the name of a trained parameter of {}", model.arch()),
+            allowed: format!(
+                "`head`, `backbone` or the beginning of the name of a trained parameter of {}",
+                model.arch()
+            ),
             got: format!("`{key}`, which none begins with"),
         }),
         None => Ok(groups),

@@ -18,7 +18,12 @@ const PHASES: &str = "{ epochs = 2, train = 'head', lr = 0.05, schedule = { kind
      { epochs = 3, train = 'all', lr = 0.01, optimizer = { kind = 'adamw' }, schedule = { kind = 'step', every = 2, gamma = 0.1 } }";
 
 fn spec(folder: &Path) -> CheckpointSpec {
-    CheckpointSpec { path: folder.join("run.safetensors"), every: Duration::ZERO, fingerprint: "a run".into(), resume: true }
+    CheckpointSpec {
+        path: folder.join("run.safetensors"),
+        every: Duration::ZERO,
+        fingerprint: "a run".into(),
+        resume: true,
+    }
 }
 
 /// Digest of the final weights, and everything the outcome says that is no time.
@@ -30,9 +35,16 @@ fn end_state(checkpoint: Option<&CheckpointSpec>) -> (String, String) {
 }
 
 fn describe(outcome: &Outcome) -> String {
-    let epochs: Vec<_> = outcome.epochs.iter().map(|e| (e.phase, e.epoch, e.lr, e.train_loss, e.train_accuracy, e.eval)).collect();
+    let epochs: Vec<_> =
+        outcome.epochs.iter().map(|e| (e.phase, e.epoch, e.lr, e.train_loss, e.train_accuracy, e.eval)).collect();
     let logits = |predictions: &panal_trainers::Predictions| Vec::<Vec<f32>>::try_from(&predictions.logits).unwrap();
-    format!("{epochs:?} {:?} {:?} {} {}", logits(&outcome.last), logits(&outcome.best), outcome.best_epoch, outcome.images)
+    format!(
+        "{epochs:?} {:?} {:?} {} {}",
+        logits(&outcome.last),
+        logits(&outcome.best),
+        outcome.best_epoch,
+        outcome.images
+    )
 }
 
 /// Not a test by itself: the process that `killed_at_random_moments` starts and kills.
@@ -49,7 +61,11 @@ fn killed_at_random_moments() {
     let folder = tempfile::tempdir().unwrap();
     let start = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "child_that_is_killed"]).env(FOLDER, folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(["--exact", "child_that_is_killed"])
+            .env(FOLDER, folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command.spawn().unwrap()
     };
     let mut rng = keyed_rng(11, &[]);
@@ -112,7 +128,10 @@ fn stopped_after_any_step() {
             stop: &stop,
         };
         let error = transfer.run(&mut first, &mut StopAfter(steps, &stop)).unwrap_err();
-        assert!(matches!(error, TrainError::Interrupted { steps: taken, checkpoint: Some(_) } if taken == steps as u64), "{error}");
+        assert!(
+            matches!(error, TrainError::Interrupted { steps: taken, checkpoint: Some(_) } if taken == steps as u64),
+            "{error}"
+        );
         assert_eq!(end_state(Some(&spec)), (digest.clone(), description.clone()), "stopped after {steps} steps");
     }
 }

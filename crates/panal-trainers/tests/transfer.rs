@@ -4,9 +4,9 @@ mod common;
 
 use std::sync::atomic::AtomicBool;
 
-use common::{PLAIN, RANDOM, model, network, phases, run};
+use common::{PLAIN, RANDOM, model, network, phases, run, split};
 use panal_models::Classifier;
-use panal_trainers::{Part, TrainError};
+use panal_trainers::{Part, Silent, TrainError, Transfer};
 use tch::Tensor;
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -22,7 +22,12 @@ fn backbone(model: &Classifier) -> Vec<(String, Tensor)> {
 }
 
 fn head(model: &Classifier) -> Vec<Tensor> {
-    model.store().iter().filter(|(name, _, _)| model.is_head(name)).map(|(_, tensor, _)| tensor.detach().copy()).collect()
+    model
+        .store()
+        .iter()
+        .filter(|(name, _, _)| model.is_head(name))
+        .map(|(_, tensor, _)| tensor.detach().copy())
+        .collect()
 }
 
 #[test]
@@ -35,7 +40,10 @@ fn probing_moves_the_head_and_not_a_bit_of_the_backbone() {
         for ((name, before), (_, after)) in before.iter().zip(backbone(&model)) {
             assert_eq!(*before, after, "{name} moved");
         }
-        assert!(head_before.iter().zip(head(&model)).any(|(before, after)| *before != after), "the head learnt nothing");
+        assert!(
+            head_before.iter().zip(head(&model)).any(|(before, after)| *before != after),
+            "the head learnt nothing"
+        );
         assert_eq!(outcome.epochs.len(), 2);
         assert_eq!(outcome.last.truth.len(), 12);
     }
@@ -69,12 +77,23 @@ fn fine_tuning_moves_weights_and_running_statistics() {
 #[test]
 fn stripes_are_learnt() {
     let mut model = network("resnet18", 0);
-    let text = "{ epochs = 8, train = 'all', lr = 0.01, schedule = { kind = 'cosine', warmup_epochs = 1 } }";
-    let outcome = run(&mut model, PLAIN, &phases(text), None, &GO).unwrap();
-    let (first, last) = (&outcome.epochs[0], &outcome.epochs[7]);
+    let phases = phases("{ epochs = 5, train = 'all', lr = 0.005, schedule = { kind = 'cosine', warmup_epochs = 1 } }");
+    let transfer = Transfer {
+        train: split(64, 1, PLAIN),
+        eval: split(32, 2, PLAIN),
+        phases: &phases,
+        batch: 8,
+        eval_batch: 32,
+        seed: 3,
+        threads: Some(1),
+        checkpoint: None,
+        stop: &GO,
+    };
+    let outcome = transfer.run(&mut model, &mut Silent).unwrap();
+    let (first, last) = (&outcome.epochs[0], &outcome.epochs[4]);
     assert!(last.train_loss < 0.5 * first.train_loss, "{} to {}", first.train_loss, last.train_loss);
     assert!(last.eval.accuracy >= 0.9, "{:?}", outcome.epochs);
-    assert_eq!(outcome.images, 8 * 20);
+    assert_eq!((outcome.images, last.eval.images), (5 * 64, 32));
 }
 
 #[test]
@@ -112,7 +131,10 @@ fn wrong_settings_are_refused_by_name() {
     refused("{ epochs = 1, train = 'head', lr = -0.1 }", "phases[0].lr must be a finite number > 0, got -0.1");
     refused("{ epochs = 1, train = 'head', lr = nan }", "phases[0].lr must be a finite number > 0, got NaN");
     refused("{ epochs = 1, train = 'all', lr = 0.1, lr_scale = { layer4 = 0.1 } }", "phases[0].lr_scale.layer4");
-    refused("{ epochs = 1, train = 'all', lr = 0.1, label_smoothing = 1.0 }", "label_smoothing must be in [0, 1), got 1");
+    refused(
+        "{ epochs = 1, train = 'all', lr = 0.1, label_smoothing = 1.0 }",
+        "label_smoothing must be in [0, 1), got 1",
+    );
     let phases = phases("{ epochs = 1, train = 'head', lr = 0.1 }");
     assert_eq!(phases[0].train, Part::Head);
 }

@@ -95,14 +95,16 @@ impl Lab {
         let by_name = self.row.iter().position(|row| row.name == wanted);
         let by_number = || wanted.parse().ok().and_then(|number: usize| number.checked_sub(1));
         let index = by_name.or_else(by_number).filter(|&index| index < self.row.len()).ok_or_else(|| {
-            let names = self.row.iter().enumerate().map(|(i, row)| format!("\n  {}  {}", i + 1, row.name)).collect::<String>();
+            let names =
+                self.row.iter().enumerate().map(|(i, row)| format!("\n  {}  {}", i + 1, row.name)).collect::<String>();
             anyhow!("no row is called `{wanted}`; the rows of `{}` are:{names}", self.name)
         })?;
         Ok((index, &self.row[index]))
     }
 
     fn check(&self) -> Result<()> {
-        let positive = |field: &str, value: u64| if value == 0 { bail!("{field} must be at least 1, got 0") } else { Ok(()) };
+        let positive =
+            |field: &str, value: u64| if value == 0 { bail!("{field} must be at least 1, got 0") } else { Ok(()) };
         positive("batch", self.batch as u64)?;
         positive("eval_batch", self.eval_batch as u64)?;
         positive("seeds", self.seeds)?;
@@ -139,12 +141,17 @@ pub(crate) fn load(args: &ConfigArgs, extra: &[(&str, Value)]) -> Result<Lab> {
             let name = name.as_deref().unwrap_or(DEFAULT_PRESET);
             let known = || PRESETS.iter().map(|(known, _)| *known);
             let (_, text) = PRESETS.iter().find(|(known, _)| *known == name).ok_or_else(|| {
-                anyhow!("no preset is called `{name}`{}; there are: {}", suggest::nearest(name, known()), known().collect::<Vec<_>>().join(", "))
+                anyhow!(
+                    "no preset is called `{name}`{}; there are: {}",
+                    suggest::nearest(name, known()),
+                    known().collect::<Vec<_>>().join(", ")
+                )
             })?;
             (format!("preset {name}"), (*text).to_owned())
         }
     };
-    let mut table: Table = text.parse().map_err(|error: toml::de::Error| anyhow!("{origin}: {}", error.to_string().trim_end()))?;
+    let mut table: Table =
+        text.parse().map_err(|error: toml::de::Error| anyhow!("{origin}: {}", error.to_string().trim_end()))?;
 
     let mut changes: Vec<(String, Value)> = Vec::new();
     changes.extend(args.model.clone().map(|model| ("model".into(), Value::String(model))));
@@ -224,7 +231,8 @@ fn operations(augment: &mut Table) -> impl Iterator<Item = &mut Table> {
 fn assign(table: &mut Table, key: &str, value: Value) -> Result<()> {
     let mut parts: Vec<&str> = key.split('.').collect();
     let last = parts.pop().filter(|last| !last.is_empty()).ok_or_else(|| anyhow!("the key is empty"))?;
-    let mut place = table.entry(parts.first().copied().unwrap_or(last).to_owned()).or_insert_with(|| Value::Table(Table::new()));
+    let mut place =
+        table.entry(parts.first().copied().unwrap_or(last).to_owned()).or_insert_with(|| Value::Table(Table::new()));
     if parts.is_empty() {
         *place = value;
         return Ok(());
@@ -241,8 +249,12 @@ fn step<'a>(place: &'a mut Value, part: &str) -> Result<&'a mut Value> {
         Value::Table(table) => Ok(table.entry(part.to_owned()).or_insert_with(|| Value::Table(Table::new()))),
         Value::Array(array) => {
             let len = array.len();
-            let index: usize = part.parse().with_context(|| format!("`{part}` must be a number from 0 to {}", len.saturating_sub(1)))?;
-            array.get_mut(index).ok_or_else(|| anyhow!("there is no element {index}, the last is {}", len.saturating_sub(1)))
+            let index: usize = part
+                .parse()
+                .with_context(|| format!("`{part}` must be a number from 0 to {}", len.saturating_sub(1)))?;
+            array
+                .get_mut(index)
+                .ok_or_else(|| anyhow!("there is no element {index}, the last is {}", len.saturating_sub(1)))
         }
         other => bail!("`{part}` stands below a value that is no table but {}", other.type_str()),
     }

@@ -23,7 +23,11 @@ impl Console {
     /// Sets up logging as the command line asks.
     pub(crate) fn new(global: &Global) -> Self {
         let on_terminal = io::stderr().is_terminal() && !global.quiet;
-        let bars = MultiProgress::with_draw_target(if on_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+        let bars = MultiProgress::with_draw_target(if on_terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        });
         let console = Self { bars };
         let level = match (global.quiet, global.verbose) {
             (true, _) => "warn",
@@ -122,7 +126,8 @@ impl Log for RunLog<'_> {
         self.images += step.images;
         let speed = self.images as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let before: usize = self.phases[..step.phase].iter().map(|phase| phase.epochs).sum();
-        let at = format!("epoch {}/{}, loss {:.3}, {speed:.0} images/s", before + step.epoch + 1, self.epochs(), step.loss);
+        let at =
+            format!("epoch {}/{}, loss {:.3}, {speed:.0} images/s", before + step.epoch + 1, self.epochs(), step.loss);
         if let Some(bar) = &self.bar {
             bar.set_position(step.step as u64 + 1);
             bar.set_message(at.clone());
@@ -185,11 +190,15 @@ impl Console {
 
 impl panal_hub::Progress for HubProgress<'_> {
     fn start(&self, what: &str, total: Option<u64>, done: u64) {
-        let bar = self.console.bar(total.unwrap_or(0), "{msg} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta} left");
+        let bar =
+            self.console.bar(total.unwrap_or(0), "{msg} {bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta} left");
         bar.set_message(what.to_owned());
         bar.set_position(done);
         if !self.console.draws() {
-            tracing::info!("{what}{}", total.map(|bytes| format!(", {:.1} MB", bytes as f64 / 1e6)).unwrap_or_default());
+            tracing::info!(
+                "{what}{}",
+                total.map(|bytes| format!(", {:.1} MB", bytes as f64 / 1e6)).unwrap_or_default()
+            );
         }
         if let Some(old) = self.bar.replace(Some(bar)) {
             old.finish_and_clear();

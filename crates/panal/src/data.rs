@@ -79,11 +79,15 @@ impl Place {
     fn find(what: &str, console: &Console) -> Result<Self> {
         let path = Path::new(what);
         if path.is_dir() {
-            let id = path.canonicalize()?.file_name().map_or_else(|| what.to_owned(), |name| name.to_string_lossy().into_owned());
+            let id = path
+                .canonicalize()?
+                .file_name()
+                .map_or_else(|| what.to_owned(), |name| name.to_string_lossy().into_owned());
             return Ok(Self { title: id.clone(), id, origin: Origin::NotStated, folder: path.to_owned() });
         }
         let hub = Hub::from_env()?;
-        let (entry, _) = hub.catalogue().find_dataset(what).map_err(|error| anyhow!("there is no folder {what}, and {error}"))?;
+        let (entry, _) =
+            hub.catalogue().find_dataset(what).map_err(|error| anyhow!("there is no folder {what}, and {error}"))?;
         let (id, title) = (entry.id.clone(), entry.title.clone());
         let fetched = hub.dataset(&id, &console.hub_progress())?;
         tracing::info!("{title}: {}", fetched.path.display());
@@ -127,7 +131,10 @@ impl Place {
         report_excluded(&excluded);
         if train.classes() != eval.classes() {
             let (train, eval) = (train.classes().join(", "), eval.classes().join(", "));
-            bail!("{}: the training images have the classes [{train}], the evaluation images [{eval}]", self.folder.display());
+            bail!(
+                "{}: the training images have the classes [{train}], the evaluation images [{eval}]",
+                self.folder.display()
+            );
         }
         let (train_record, eval_record) = (record::split(train.as_ref())?, record::split(eval.as_ref())?);
         tracing::info!(
@@ -139,7 +146,17 @@ impl Place {
             counts(train.as_ref(), eval.as_ref()),
         );
         let (id, title, origin) = (self.id, self.title, self.origin);
-        Ok(Data { id, title, origin, train, eval, train_record, eval_record, excluded, seconds: clock.elapsed().as_secs_f64() })
+        Ok(Data {
+            id,
+            title,
+            origin,
+            train,
+            eval,
+            train_record,
+            eval_record,
+            excluded,
+            seconds: clock.elapsed().as_secs_f64(),
+        })
     }
 }
 
@@ -168,7 +185,10 @@ fn list(global: &Global) -> Result<()> {
         return Ok(());
     }
     for entry in catalogue.datasets() {
-        println!("{}  {}\n  licence: {}\n  cite: {}\n  {}", entry.id, entry.title, entry.licence, entry.citation, entry.homepage);
+        println!(
+            "{}  {}\n  licence: {}\n  cite: {}\n  {}",
+            entry.id, entry.title, entry.licence, entry.citation, entry.homepage
+        );
     }
     Ok(())
 }
@@ -193,7 +213,8 @@ fn describe(what: &str, skip_bad: bool, global: &Global, console: &Console) -> R
                 println!("  left out: {}: {}", file.path, file.reason);
             }
         }
-        described.push(json!({ "split": split, "classes": images.classes(), "images": split_record, "excluded": excluded }));
+        described
+            .push(json!({ "split": split, "classes": images.classes(), "images": split_record, "excluded": excluded }));
     }
     if global.json {
         println!("{:#}", json!({ "data": place.title, "folder": place.folder, "splits": described }));

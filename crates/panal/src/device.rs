@@ -30,10 +30,13 @@ pub(crate) fn loader_threads(global: &Global) -> Option<usize> {
 pub(crate) fn run(global: &Global) -> Result<()> {
     let registered = panal_tensor::register_cuda();
     let libtorch = panal_tensor::libtorch_version().unwrap_or_else(|| "of unknown version".into());
-    let try_device = |choice: DeviceChoice| match choice.resolve().and_then(|device| panal_tensor::probe(device).map(|()| device)) {
-        Ok(device) => json!({ "device": choice.to_string(), "usable": true, "name": panal_tensor::device_name(device) }),
-        Err(error) => json!({ "device": choice.to_string(), "usable": false, "why": error.to_string() }),
-    };
+    let try_device =
+        |choice: DeviceChoice| match choice.resolve().and_then(|device| panal_tensor::probe(device).map(|()| device)) {
+            Ok(device) => {
+                json!({ "device": choice.to_string(), "usable": true, "name": panal_tensor::device_name(device) })
+            }
+            Err(error) => json!({ "device": choice.to_string(), "usable": false, "why": error.to_string() }),
+        };
     let report = json!({
         "panal": env!("CARGO_PKG_VERSION"),
         "libtorch": libtorch,
@@ -49,7 +52,11 @@ pub(crate) fn run(global: &Global) -> Result<()> {
     println!("libtorch {libtorch}, CUDA libraries: {registered}");
     for device in report["devices"].as_array().into_iter().flatten() {
         let state = device["name"].as_str().or(device["why"].as_str()).unwrap_or_default();
-        println!("{:6}  {}  {state}", device["device"].as_str().unwrap_or_default(), if device["usable"] == true { "works" } else { "no   " });
+        println!(
+            "{:6}  {}  {state}",
+            device["device"].as_str().unwrap_or_default(),
+            if device["usable"] == true { "works" } else { "no   " }
+        );
     }
     println!("auto    {}", report["auto"].as_str().unwrap_or_default());
     Ok(())

@@ -20,7 +20,8 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, console: &Console) -> Result
     }
     let split = Split { source: folder, pipeline: saved.pipeline };
     let mut log = RunLog::new(console, "evaluation".into(), &[]);
-    let predictions = panal_trainers::evaluate(&saved.model, &split, args.batch, device::loader_threads(global), &mut log)?;
+    let predictions =
+        panal_trainers::evaluate(&saved.model, &split, args.batch, device::loader_threads(global), &mut log)?;
     let scores = predictions.scores()?;
     let confusion = predictions.confusion()?;
     let interval = wilson(confusion.correct(), confusion.samples(), 0.95)?;
@@ -39,11 +40,17 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, console: &Console) -> Result
         println!("{result:#}");
         return Ok(());
     }
-    println!("{} images, accuracy {:.3} (95 % interval {:.3} to {:.3})", scores.images, scores.accuracy, interval.lower, interval.upper);
+    println!(
+        "{} images, accuracy {:.3} (95 % interval {:.3} to {:.3})",
+        scores.images, scores.accuracy, interval.lower, interval.upper
+    );
     println!("{:24} {:>9} {:>9} {:>9} {:>7}", "class", "precision", "recall", "F1", "images");
     for (name, class) in classes.iter().zip(&per_class) {
         println!("{name:24} {:>9.3} {:>9.3} {:>9.3} {:>7}", class.precision, class.recall, class.f1, class.support);
     }
-    println!("{:24} {:>9.3} {:>9.3} {:>9.3} {:>7}", "macro average", average.precision, average.recall, average.f1, scores.images);
+    println!(
+        "{:24} {:>9.3} {:>9.3} {:>9.3} {:>7}",
+        "macro average", average.precision, average.recall, average.f1, scores.images
+    );
     Ok(())
 }

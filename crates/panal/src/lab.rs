@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use panal_report::{RunRecord, Table, read_runs, render_terminal, rewrite_runs, write_results};
+use panal_report::{RunRecord, Table, check_folder, read_runs, render_terminal, rewrite_runs, write_results};
 use toml::Value;
 
 use crate::cli::{Global, LabArgs};
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     let lab = config::load(&args.config, &flags(args))?;
     let rows = lab.select(&args.rows)?;
     let folder = folder(args, &lab);
-    writable(&folder)?;
+    check_folder(&folder).context("name another folder with --results")?;
     let data = data::open_lab(&lab.data, args.config.skip_bad, console)?;
     let mut runner = Runner::new(&lab, &data, device::choose(global)?, console);
     runner.folds = args.folds;
@@ -80,25 +80,24 @@ fn folder(args: &LabArgs, lab: &Lab) -> PathBuf {
     args.results.join(name)
 }
 
-/// Makes sure, before anything is trained, that results can be written.
-fn writable(folder: &Path) -> Result<()> {
-    let attempt = || {
-        std::fs::create_dir_all(folder)?;
-        tempfile::tempfile_in(folder).map(drop)
-    };
-    attempt().with_context(|| format!("cannot write results in {}: make it writable, or name another folder with --results", folder.display()))
-}
-
 /// Records of earlier calls that still stand: with the settings of today, and not about to be made again.
 /// A journal that holds others is kept under another name.
-fn earlier(journal: &Path, lab: &Lab, runner: &Runner<'_>, rows: &[(usize, &Row)], resume: bool) -> Result<Vec<RunRecord>> {
+fn earlier(
+    journal: &Path,
+    lab: &Lab,
+    runner: &Runner<'_>,
+    rows: &[(usize, &Row)],
+    resume: bool,
+) -> Result<Vec<RunRecord>> {
     if !journal.exists() {
         return Ok(Vec::new());
     }
     let known = read_runs(journal)?.records;
-    let stands = |record: &RunRecord| lab.row.iter().any(|row| row.name == record.row && runner.config(row) == record.config);
+    let stands =
+        |record: &RunRecord| lab.row.iter().any(|row| row.name == record.row && runner.config(row) == record.config);
     if !known.iter().all(stands) {
-        let aside = (1..).map(|n| journal.with_file_name(format!("runs-earlier-{n}.jsonl"))).find(|path| !path.exists());
+        let aside =
+            (1..).map(|n| journal.with_file_name(format!("runs-earlier-{n}.jsonl"))).find(|path| !path.exists());
         let aside = aside.context("no free name for earlier runs")?;
         std::fs::copy(journal, &aside).with_context(|| format!("cannot keep {}", journal.display()))?;
         tracing::warn!("earlier runs had other settings: they are kept in {}", aside.display());

@@ -1,7 +1,7 @@
 //! Pretrained weights for the rows of a lab; and `panal models`, which lists what there is.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use anyhow::{Context, Result, anyhow};
 use panal_hub::Hub;
@@ -23,7 +23,7 @@ pub(crate) fn initial(arch: Arch, init: &str, console: &Console) -> Result<Initi
     let weights = read_weights(&path).with_context(|| format!("cannot use {} as weights", path.display()))?;
     let digest = weights.digest()?;
     tracing::info!("weights: {id} ({})", path.display());
-    Ok(Initial { id, digest, weights: Arc::new(weights) })
+    Ok(Initial { id, digest, weights: Rc::new(weights) })
 }
 
 fn fetch(arch: Arch, init: &str, console: &Console) -> Result<(String, std::path::PathBuf)> {
@@ -31,7 +31,8 @@ fn fetch(arch: Arch, init: &str, console: &Console) -> Result<(String, std::path
     let candidates = if init == "imagenet1k" {
         ids(&hub, arch)?
     } else {
-        let (entry, _) = hub.catalogue().find_weights(init).map_err(|error| anyhow!("there is no file {init}, and {error}"))?;
+        let (entry, _) =
+            hub.catalogue().find_weights(init).map_err(|error| anyhow!("there is no file {init}, and {error}"))?;
         vec![entry.id.clone()]
     };
     let first = candidates.first().ok_or_else(|| anyhow!("the catalogue has no weights for {arch}"))?;
@@ -60,9 +61,18 @@ pub(crate) fn run(global: &Global) -> Result<()> {
     }
     println!("{:18} {:>12} {:>9} {:>6}  weights", "model", "parameters", "features", "pixels");
     for model in &models {
-        let weights = model["weights"].as_array().into_iter().flatten().filter_map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
+        let weights = model["weights"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|id| id.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
         let name = model["model"].as_str().unwrap_or_default();
-        println!("{name:18} {:>12} {:>9} {:>6}  {weights}", model["parameters"], model["features"], model["image_size"]);
+        println!(
+            "{name:18} {:>12} {:>9} {:>6}  {weights}",
+            model["parameters"], model["features"], model["image_size"]
+        );
     }
     Ok(())
 }

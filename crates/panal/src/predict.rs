@@ -154,7 +154,8 @@ impl Output {
             None => (Box::new(io::stdout().lock()), None),
             Some(path) => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                let temp = tempfile::NamedTempFile::new_in(folder).with_context(|| format!("cannot write in {}", folder.display()))?;
+                let temp = tempfile::NamedTempFile::new_in(folder)
+                    .with_context(|| format!("cannot write in {}", folder.display()))?;
                 let (file, temp) = temp.into_parts();
                 (Box::new(io::BufWriter::new(file)), Some((temp, path.to_owned())))
             }

@@ -70,7 +70,9 @@ fn macro_scores(scores: &Scores) -> MacroScores {
 /// Epoch by epoch the mean over several runs of the same length.
 pub(crate) fn mean_epochs(runs: &[Vec<EpochRecord>]) -> Vec<EpochRecord> {
     let Some(first) = runs.first() else { return Vec::new() };
-    let mean = |index: usize, of: fn(&EpochRecord) -> f64| runs.iter().map(|run| of(&run[index])).sum::<f64>() / runs.len() as f64;
+    let mean = |index: usize, of: fn(&EpochRecord) -> f64| {
+        runs.iter().map(|run| of(&run[index])).sum::<f64>() / runs.len() as f64
+    };
     let join = |(index, epoch): (usize, &EpochRecord)| EpochRecord {
         train_loss: mean(index, |epoch| epoch.train_loss),
         train_accuracy: mean(index, |epoch| epoch.train_accuracy),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,6 +20,9 @@ use crate::config::{Lab, Row};
 use crate::console::{Console, RunLog};
 use crate::data::Data;
 use crate::{interrupt, models, record};
+
+/// Labelled images, shared.
+type Images = Arc<dyn DataSource>;
 
 /// What all runs of a command share.
 pub(crate) struct Runner<'a> {
@@ -39,7 +43,7 @@ pub(crate) struct Runner<'a> {
 pub(crate) struct Initial {
     pub(crate) id: String,
     pub(crate) digest: String,
-    pub(crate) weights: Arc<Weights>,
+    pub(crate) weights: Rc<Weights>,
 }
 
 /// A network that was trained, and how that went.
@@ -70,13 +74,20 @@ impl<'a> Runner<'a> {
     }
 
     /// Trains `row` with `seed`, keeping checkpoints in `folder` while it runs.
-    pub(crate) fn run(&mut self, index: usize, row: &Row, seed: u64, folder: &Path, command: String) -> Result<Trained> {
+    pub(crate) fn run(
+        &mut self,
+        index: usize,
+        row: &Row,
+        seed: u64,
+        folder: &Path,
+        command: String,
+    ) -> Result<Trained> {
         let initial = self.initial(row)?;
         let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let clock = Instant::now();
         let splits = self.splits(seed)?;
         let (mut outcomes, mut model) = (Vec::new(), None);
-        for (fold, (train, eval)) in splits.iter().enumerate() {
+        for (fold, [train, eval]) in splits.iter().enumerate() {
             let title = if splits.len() > 1 {
                 format!("{}, seed {seed}, fold {}/{}", row.name, fold + 1, splits.len())
             } else {
@@ -100,7 +111,8 @@ impl<'a> Runner<'a> {
                 checkpoint: Some(&checkpoint),
                 stop: interrupt::stop(),
             };
-            outcomes.push((transfer.run(&mut network, &mut RunLog::new(self.console, title, &row.phases))?, eval.clone()));
+            outcomes
+                .push((transfer.run(&mut network, &mut RunLog::new(self.console, title, &row.phases))?, eval.clone()));
             model = Some(network);
         }
         let model = model.context("a run needs at least one fold")?;
@@ -139,7 +151,7 @@ impl<'a> Runner<'a> {
             seconds: Seconds { total: clock.elapsed().as_secs_f64(), data: self.data.seconds, ..Seconds::default() },
             images_seen: 0,
             images_per_second: 0.0,
-            phases: row.phases.iter().map(|phase| phase_name(phase)).collect(),
+            phases: row.phases.iter().map(phase_name).collect(),
             epochs: Vec::new(),
             predictions: Vec::new(),
             best: None,
@@ -150,12 +162,15 @@ impl<'a> Runner<'a> {
     }
 
     /// Training and evaluation images of every fold, or of the one split.
-    fn splits(&self, seed: u64) -> Result<Vec<(Arc<dyn DataSource>, Arc<dyn DataSource>)>> {
+    fn splits(&self, seed: u64) -> Result<Vec<[Images; 2]>> {
         let train = &self.data.train;
-        let Some(folds) = self.folds else { return Ok(vec![(train.clone(), self.data.eval.clone())]) };
+        let Some(folds) = self.folds else { return Ok(vec![[train.clone(), self.data.eval.clone()]]) };
         let labels: Vec<usize> = (0..train.len()).map(|index| train.label(index)).collect();
-        let part = |indices| -> Result<Arc<dyn DataSource>> { Ok(Arc::new(Subset::new(train.clone(), indices)?)) };
-        stratified_folds(&labels, folds, seed)?.into_iter().map(|fold| Ok((part(fold.train)?, part(fold.held_out)?))).collect()
+        let part = |indices| -> Result<Images> { Ok(Arc::new(Subset::new(train.clone(), indices)?)) };
+        stratified_folds(&labels, folds, seed)?
+            .into_iter()
+            .map(|fold| Ok([part(fold.train)?, part(fold.held_out)?]))
+            .collect()
     }
 
     fn network(&self, row: &Row, seed: u64, initial: Option<&Initial>) -> Result<Classifier> {
@@ -163,7 +178,12 @@ impl<'a> Runner<'a> {
         let mut network = Classifier::new(&spec, self.device, seed)?;
         if let Some(initial) = initial {
             let report = network.load_pretrained(&initial.weights).with_context(|| format!("row `{}`", row.name))?;
-            tracing::debug!("{}: {} tensors loaded, head left fresh: {:?}", initial.id, report.matched.len(), report.missing);
+            tracing::debug!(
+                "{}: {} tensors loaded, head left fresh: {:?}",
+                initial.id,
+                report.matched.len(),
+                report.missing
+            );
         }
         Ok(network)
     }
@@ -174,7 +194,8 @@ impl<'a> Runner<'a> {
             return Ok(None);
         }
         if !self.initial.contains_key(&row.init) {
-            let initial = models::initial(self.lab.model, &row.init, self.console).with_context(|| format!("row `{}`", row.name))?;
+            let initial = models::initial(self.lab.model, &row.init, self.console)
+                .with_context(|| format!("row `{}`", row.name))?;
             self.initial.insert(row.init.clone(), initial);
         }
         Ok(self.initial.get(&row.init).cloned())
@@ -191,7 +212,7 @@ impl<'a> Runner<'a> {
 }
 
 /// Joins the folds of a run: every image is predicted once, epochs are means over the folds.
-fn add_outcomes(record: &mut RunRecord, outcomes: &[(Outcome, Arc<dyn DataSource>)]) -> Result<()> {
+fn add_outcomes(record: &mut RunRecord, outcomes: &[(Outcome, Images)]) -> Result<()> {
     for (outcome, source) in outcomes {
         record.seconds.features += outcome.seconds.features;
         record.seconds.train += outcome.seconds.train;
@@ -206,7 +227,10 @@ fn add_outcomes(record: &mut RunRecord, outcomes: &[(Outcome, Arc<dyn DataSource
             record.best = Some(record::best(outcome, source.as_ref())?);
         }
         // Each fold has a best epoch of its own; joining them would select twice.
-        folds => record.epochs = record::mean_epochs(&folds.iter().map(|(outcome, _)| record::epochs(outcome)).collect::<Vec<_>>()),
+        folds => {
+            record.epochs =
+                record::mean_epochs(&folds.iter().map(|(outcome, _)| record::epochs(outcome)).collect::<Vec<_>>())
+        }
     }
     Ok(())
 }

@@ -50,7 +50,8 @@ pub(crate) struct Saved {
 
 /// Writes `model` with its card, in place of what stood there.
 pub(crate) fn write(path: &Path, model: &Classifier, card: &Card) -> Result<()> {
-    let tensors: Vec<_> = model.store().iter().map(|(name, tensor, _)| (name.to_owned(), tensor.shallow_clone())).collect();
+    let tensors: Vec<_> =
+        model.store().iter().map(|(name, tensor, _)| (name.to_owned(), tensor.shallow_clone())).collect();
     let metadata = BTreeMap::from([(KEY.to_owned(), serde_json::to_string(card)?)]);
     Ok(write_safetensors(path, &tensors, &metadata)?)
 }
@@ -59,11 +60,20 @@ pub(crate) fn write(path: &Path, model: &Classifier, card: &Card) -> Result<()> 
 pub(crate) fn read(path: &Path, device: Device) -> Result<Saved> {
     let weights = read_weights(path)?;
     let card = weights.metadata.get(KEY).ok_or_else(|| {
-        anyhow!("{} holds weights but not what they are for: name a model.safetensors that `panal train` wrote", path.display())
+        anyhow!(
+            "{} holds weights but not what they are for: name a model.safetensors that `panal train` wrote",
+            path.display()
+        )
     })?;
-    let card: Card = serde_json::from_str(card).with_context(|| format!("{}: its model card cannot be read", path.display()))?;
+    let card: Card =
+        serde_json::from_str(card).with_context(|| format!("{}: its model card cannot be read", path.display()))?;
     if card.classes.len() != card.model.classes {
-        anyhow::bail!("{}: its card names {} classes for {} outputs", path.display(), card.classes.len(), card.model.classes);
+        anyhow::bail!(
+            "{}: its card names {} classes for {} outputs",
+            path.display(),
+            card.classes.len(),
+            card.model.classes
+        );
     }
     let pipeline = card.transform.check().with_context(|| format!("{}: its transform", path.display()))?;
     let mut model = Classifier::new(&card.model, device, 0)?;

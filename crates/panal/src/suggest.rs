@@ -28,7 +28,10 @@ mod tests {
 
     #[test]
     fn a_slip_is_mended_and_a_stranger_is_not() {
-        assert_eq!(from_message("unknown field `epoch`, expected one of `epochs`, `train`"), " (did you mean `epochs`?)");
+        assert_eq!(
+            from_message("unknown field `epoch`, expected one of `epochs`, `train`"),
+            " (did you mean `epochs`?)"
+        );
         assert_eq!(from_message("unknown field `banana`, expected one of `epochs`, `train`"), "");
         assert_eq!(from_message("invalid type: string \"x\", expected f64"), "");
         assert_eq!(nearest("resnet81", ["resnet18", "mobilenet_v2"].into_iter()), " (did you mean `resnet18`?)");

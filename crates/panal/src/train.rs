@@ -38,7 +38,10 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
         });
         println!("{result:#}");
     } else {
-        println!("accuracy {:.3}, macro F1 {:.3} on {images} held-out images (last epoch)", last.eval_accuracy, last.eval_macro_f1);
+        println!(
+            "accuracy {:.3}, macro F1 {:.3} on {images} held-out images (last epoch)",
+            last.eval_accuracy, last.eval_macro_f1
+        );
         println!("model: {}", path.display());
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! The binary under test, and small folders of images to run it on.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -32,11 +32,7 @@ pub struct Said {
 
 pub fn run(command: &mut Command) -> Said {
     let Output { status, stdout, stderr } = command.output().unwrap();
-    Said {
-        code: status.code(),
-        out: String::from_utf8(stdout).unwrap(),
-        err: String::from_utf8(stderr).unwrap(),
-    }
+    Said { code: status.code(), out: String::from_utf8(stdout).unwrap(), err: String::from_utf8(stderr).unwrap() }
 }
 
 /// A folder with `train` and `val` of two classes: stripes across and along.

@@ -117,21 +117,13 @@ impl Op {
     /// image.
     pub(super) fn size_after(&self, before: Option<(u32, u32)>) -> Option<(u32, u32)> {
         match self {
-            Self::Resize(Resize { size: Size::Both(_), .. }) => self.fixed_size(),
+            Self::Resize(Resize { size: size @ Size::Both(_), .. })
+            | Self::CenterCrop(CenterCrop { size })
+            | Self::RandomResizedCrop(RandomResizedCrop { size, .. }) => Some(size.square()),
             Self::Resize(op) => before.map(|(height, width)| op.target(height, width)),
-            Self::CenterCrop(_) | Self::RandomResizedCrop(_) => self.fixed_size(),
             Self::Pad(op) => before.map(|(height, width)| op.target(height, width)),
             Self::RandomRotation(op) if op.expand => None,
             _ => before,
-        }
-    }
-
-    fn fixed_size(&self) -> Option<(u32, u32)> {
-        match self {
-            Self::Resize(op) => Some(op.size.square()),
-            Self::CenterCrop(op) => Some(op.size.square()),
-            Self::RandomResizedCrop(op) => Some(op.size.square()),
-            _ => None,
         }
     }
 
@@ -153,12 +145,15 @@ impl Op {
         match self {
             Self::Resize(_) | Self::CenterCrop(_) | Self::Pad(_) => false,
             Self::RandomResizedCrop(_) => true,
+            Self::RandomRotation(op) => op.is_random(),
+            Self::RandomAffine(op) => op.is_random(),
+            Self::ColorJitter(op) => op.is_random(),
+            Self::GaussianBlur(op) => op.is_random(),
             Self::RandomHorizontalFlip(op) => chancy(op.p),
             Self::RandomVerticalFlip(op) => chancy(op.p),
             Self::RandomGrayscale(op) => chancy(op.p),
             Self::RandomApply(op) => op.p > 0.0 && (op.p < 1.0 || op.ops.iter().any(Self::is_random)),
             Self::RandomErasing(op) => op.p > 0.0,
-            Self::RandomRotation(_) | Self::RandomAffine(_) | Self::ColorJitter(_) | Self::GaussianBlur(_) => true,
         }
     }
 }

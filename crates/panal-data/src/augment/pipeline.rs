@@ -6,7 +6,7 @@ use image::{RgbImage, imageops};
 use rand_chacha::ChaCha8Rng;
 
 use super::{AugmentSpec, Op};
-use crate::transforms::{Normalize, RandomErasing, chance};
+use crate::transforms::{Interpolation, Normalize, RandomErasing, chance};
 
 /// A checked [`AugmentSpec`]: takes any image to normalised floats of one size.
 #[derive(Clone, Debug)]
@@ -86,7 +86,10 @@ impl<'a> Frame<'a> {
         loop {
             rest = match rest {
                 [] => return,
-                [Op::Resize(resize), Op::CenterCrop(crop), after @ ..] => {
+                // The nearest pixel can be another one when a sum is rounded otherwise; mixtures don't mind.
+                [Op::Resize(resize), Op::CenterCrop(crop), after @ ..]
+                    if resize.interpolation != Interpolation::Nearest =>
+                {
                     self.replace(|image| crop.of_resized(resize, image));
                     after
                 }

@@ -14,14 +14,13 @@ const MISSING: u8 = 128;
 
 pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
     let layout = Layout::of(bytes);
-    let strict = !layout.stray_bytes;
-    match pixels(bytes, strict) {
-        // Whether a file that lacks its end is complete nevertheless only the strict decoder can tell.
-        Ok(image) if layout.ended || strict => Ok(image),
-        Err(Failure::Refused(reason)) => Err(reason),
-        Err(Failure::Damaged(reason)) if layout.ended => Err(format!("the JPEG is damaged: {reason}")),
-        Ok(_) | Err(Failure::Damaged(_)) => Err(cut_short(bytes, &layout)),
+    if !layout.ended {
+        return Err(cut_short(bytes, &layout));
     }
+    pixels(bytes, !layout.stray_bytes).map_err(|failure| match failure {
+        Failure::Refused(reason) => reason,
+        Failure::Damaged(reason) => format!("the JPEG is damaged or unsupported: {reason}"),
+    })
 }
 
 enum Failure {
@@ -93,10 +92,10 @@ impl Layout {
     }
 }
 
-/// Where the compressed data that begin at `start` give way to a marker.
+/// Where the compressed data that begin at `start` give way to a marker; markers that mean nothing are damage in them.
 fn end_of_scan(bytes: &[u8], start: usize) -> usize {
     let data = bytes.get(start..).unwrap_or_default();
-    let marker = data.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xd0..=0xd7 | 0xff));
+    let marker = data.windows(2).position(|pair| matches!(pair, [0xff, 0xc0..=0xcf | 0xd8..=0xfe]));
     start + marker.unwrap_or(data.len())
 }
 

@@ -10,8 +10,9 @@
 //! - CMYK is taken as Adobe stores it, inverted: each channel becomes `(255 - ink) * (255 - black) / 255`.
 //! - Of an animation or a set of pages the first is taken.
 //!
-//! Where PIL is lenient panal is not: a JPEG whose data are damaged within is an error here, and garbage there.
-//! Formats that PIL knows and panal doesn't (GIF, JPEG 2000, AVIF ...) are refused by name.
+//! Where PIL is lenient panal is not: a JPEG in whose data the decoder runs into damage is an error here, and a picture
+//! with garbage in it there. Formats that PIL knows and panal doesn't (GIF, JPEG 2000, AVIF, and of TIFF those with a
+//! palette) are refused by name.
 
 mod jpeg;
 

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::rotation::check_center;
-use super::values::{check_fraction, check_range, uniform};
+use super::values::{Limits, check_fraction, check_range, is_wide, uniform};
 use super::warp::{Matrix, warp};
 use super::{Amount, Fill, Interpolation};
 use crate::DataError;
@@ -88,22 +88,29 @@ impl RandomAffine {
     }
 
     pub(crate) fn check(&self, at: &str) -> Result<(), DataError> {
-        self.degrees.check(at, "degrees", 0.0, [f64::MIN, f64::MAX])?;
+        self.degrees.check(at, "degrees", 0.0, Limits::Finite)?;
         for part in self.translate.into_iter().flatten() {
             check_fraction(at, "translate", part)?;
         }
         if let Some(scale) = self.scale {
-            check_range(at, "scale", scale, [f64::MIN_POSITIVE, f64::MAX])?;
+            check_range(at, "scale", scale, Limits::Positive)?;
         }
         if let Some(shear) = self.shear {
             if let Shear::Around(x) = shear {
-                Amount::One(x).check(at, "shear", 0.0, [f64::MIN, f64::MAX])?;
+                Amount::One(x).check(at, "shear", 0.0, Limits::Finite)?;
             }
             for range in shear.ranges() {
-                check_range(at, "shear", range, [f64::MIN, f64::MAX])?;
+                check_range(at, "shear", range, Limits::Finite)?;
             }
         }
         check_center(at, self.center)
+    }
+
+    /// Whether draws can differ.
+    pub(crate) fn is_random(&self) -> bool {
+        let shears = self.shear.map(Shear::ranges).into_iter().flatten();
+        let moves = self.translate.is_some_and(|parts| parts != [0.0, 0.0]);
+        moves || shears.chain(self.scale).chain([self.degrees.range(0.0)]).any(is_wide)
     }
 
     /// A map for an image of `height` x `width`: everything uniform in its range, moves rounded to whole pixels.

@@ -4,7 +4,7 @@ use image::RgbImage;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::values::{MAX_SIDE, check_range, uniform};
+use super::values::{Limits, MAX_SIDE, check_range, is_wide, uniform};
 use super::{Amount, PadMode};
 use crate::DataError;
 
@@ -53,7 +53,7 @@ impl GaussianBlur {
             Amount::One(sigma) if !(sigma > 0.0 && sigma.is_finite()) => {
                 Err(DataError::field(format!("{at}.sigma"), "> 0", sigma))
             }
-            _ => check_range(at, "sigma", self.sigmas(), [f64::MIN_POSITIVE, f64::MAX]),
+            _ => check_range(at, "sigma", self.sigmas(), Limits::Positive),
         }
     }
 
@@ -62,6 +62,11 @@ impl GaussianBlur {
             Amount::One(sigma) => [sigma; 2],
             Amount::Between(range) => range,
         }
+    }
+
+    /// Whether draws can differ.
+    pub(crate) fn is_random(&self) -> bool {
+        is_wide(self.sigmas())
     }
 
     /// The standard deviation in pixels.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PixelBox;
 use super::flip::half;
-use super::values::{chance, check_fraction, check_range, log_uniform, uniform};
+use super::values::{Limits, chance, check_fraction, check_range, log_uniform, uniform};
 use crate::DataError;
 
 /// Erases a random rectangle of a normalised image with probability `p`: `torchvision.transforms.RandomErasing`
@@ -82,8 +82,8 @@ impl Default for RandomErasing {
 impl RandomErasing {
     pub(crate) fn check(&self, at: &str) -> Result<(), DataError> {
         check_fraction(at, "p", self.p)?;
-        check_range(at, "scale", self.scale, [0.0, 1.0])?;
-        check_range(at, "ratio", self.ratio, [f64::MIN_POSITIVE, f64::MAX])?;
+        check_range(at, "scale", self.scale, Limits::Between(0.0, 1.0))?;
+        check_range(at, "ratio", self.ratio, Limits::Positive)?;
         let values = match self.value {
             EraseValue::Grey(value) => [value; 3],
             EraseValue::Rgb(values) => values,

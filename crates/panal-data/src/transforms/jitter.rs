@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Amount;
 use super::color::{blend, hsv_to_rgb, luma, rgb_to_hsv};
-use super::values::uniform;
+use super::values::{Limits, is_wide, uniform};
 use crate::DataError;
 
 /// Changes the colours of an image at random: `torchvision.transforms.ColorJitter`.
@@ -43,40 +43,44 @@ pub enum Adjustment {
     Hue(f64),
 }
 
+type Change = fn(f64) -> Adjustment;
+
 impl ColorJitter {
     pub(crate) fn check(&self, at: &str) -> Result<(), DataError> {
         for (name, amount) in
             [("brightness", self.brightness), ("contrast", self.contrast), ("saturation", self.saturation)]
         {
-            match amount {
-                Amount::One(x) => Amount::One(x).check(at, name, 1.0, [f64::MIN, f64::MAX])?,
-                amount => amount.check(at, name, 1.0, [0.0, f64::MAX])?,
-            }
+            // A single number above 1 is cut off at 0, a range below 0 is a mistake.
+            let limits = if let Amount::One(_) = amount { Limits::Finite } else { Limits::AtLeast(0.0) };
+            amount.check(at, name, 1.0, limits)?;
         }
-        self.hue.check(at, "hue", 0.0, [-0.5, 0.5])
+        self.hue.check(at, "hue", 0.0, Limits::Between(-0.5, 0.5))
+    }
+
+    /// Every change whose range is more than its neutral value, with that range.
+    fn parts(&self) -> impl Iterator<Item = (Change, [f64; 2])> {
+        let factors = |amount: Amount| amount.range(1.0).map(|factor| factor.max(0.0));
+        let parts: [(Change, [f64; 2], f64); 4] = [
+            (Adjustment::Brightness, factors(self.brightness), 1.0),
+            (Adjustment::Contrast, factors(self.contrast), 1.0),
+            (Adjustment::Saturation, factors(self.saturation), 1.0),
+            (Adjustment::Hue, self.hue.range(0.0), 0.0),
+        ];
+        parts
+            .into_iter()
+            .filter(|(_, range, neutral)| *range != [*neutral; 2])
+            .map(|(change, range, _)| (change, range))
+    }
+
+    /// Whether draws can differ; the order of several changes does.
+    pub(crate) fn is_random(&self) -> bool {
+        self.parts().count() > 1 || self.parts().any(|(_, range)| is_wide(range))
     }
 
     /// The changes to make, in the order in which to make them. One whose range is nothing but the neutral value is
     /// left out.
     pub fn params(&self, rng: &mut ChaCha8Rng) -> Vec<Adjustment> {
-        let factor = |amount: Amount, rng: &mut ChaCha8Rng| {
-            let [min, max] = amount.range(1.0);
-            let range = [min.max(0.0), max];
-            (range != [1.0, 1.0]).then(|| uniform(range, rng))
-        };
-        let shift = |amount: Amount, rng: &mut ChaCha8Rng| {
-            let range = amount.range(0.0);
-            (range != [0.0, 0.0]).then(|| uniform(range, rng))
-        };
-        let mut adjustments: Vec<_> = [
-            factor(self.brightness, rng).map(Adjustment::Brightness),
-            factor(self.contrast, rng).map(Adjustment::Contrast),
-            factor(self.saturation, rng).map(Adjustment::Saturation),
-            shift(self.hue, rng).map(Adjustment::Hue),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let mut adjustments: Vec<_> = self.parts().map(|(change, range)| change(uniform(range, rng))).collect();
         adjustments.shuffle(rng);
         adjustments
     }

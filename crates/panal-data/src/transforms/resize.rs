@@ -79,19 +79,37 @@ fn resample(
     (height, width): (u32, u32),
     how: Interpolation,
 ) -> RgbImage {
-    let mut out = RgbImage::new(width, height);
     if [within.height, within.width, height, width].contains(&0) {
-        return out;
+        return RgbImage::new(width, height);
     }
-    let filter = match how {
-        Interpolation::Bilinear => FilterType::Bilinear,
-        Interpolation::Bicubic => FilterType::CatmullRom,
+    match how {
         Interpolation::Nearest => {
             let (left, top) = (f64::from(within.left) + across.0, f64::from(within.top) + down.0);
             let matrix = [across.1 / f64::from(width), 0.0, left, 0.0, down.1 / f64::from(height), top];
-            return warp(image, matrix, (height, width), how, Rgb([0; 3]));
+            warp(image, matrix, (height, width), how, Rgb([0; 3]))
         }
-    };
+        Interpolation::Bilinear => convolve(image, within, across, down, (height, width), FilterType::Bilinear),
+        // Cubic weights overshoot, and what leaves 0..=255 between the two directions is cut off, so their order shows:
+        // PIL goes across first, `fast_image_resize` down.
+        Interpolation::Bicubic => {
+            let rows = (0.0, f64::from(within.height));
+            let wide = convolve(image, within, across, rows, (within.height, width), FilterType::CatmullRom);
+            let columns = (0.0, f64::from(width));
+            convolve(&wide, whole(&wide), columns, down, (height, width), FilterType::CatmullRom)
+        }
+    }
+}
+
+/// The same with antialiasing. `within` must lie inside the image, and nothing be empty.
+fn convolve(
+    image: &RgbImage,
+    within: PixelBox,
+    across: (f64, f64),
+    down: (f64, f64),
+    (height, width): (u32, u32),
+    filter: FilterType,
+) -> RgbImage {
+    let mut out = RgbImage::new(width, height);
     let options =
         ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(across.0, down.0, across.1, down.1);
     let done = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw())

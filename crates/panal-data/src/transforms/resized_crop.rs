@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::resize::resize_part;
-use super::values::{check_range, log_uniform, uniform};
+use super::values::{Limits, check_range, log_uniform, uniform};
 use super::{Interpolation, PixelBox, Size};
 use crate::DataError;
 
@@ -43,8 +43,8 @@ impl RandomResizedCrop {
 
     pub(crate) fn check(&self, at: &str) -> Result<(), DataError> {
         self.size.check(at)?;
-        check_range(at, "scale", self.scale, [f64::MIN_POSITIVE, 1.0])?;
-        check_range(at, "ratio", self.ratio, [f64::MIN_POSITIVE, f64::MAX])
+        check_range(at, "scale", self.scale, Limits::PositiveUpTo(1.0))?;
+        check_range(at, "ratio", self.ratio, Limits::Positive)
     }
 
     /// The part of a `height` x `width` image to crop. The area is drawn uniformly, the aspect ratio uniformly in its

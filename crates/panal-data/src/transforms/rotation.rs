@@ -4,7 +4,7 @@ use image::{RgbImage, imageops};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::values::uniform;
+use super::values::{Limits, is_wide, uniform};
 use super::warp::{Matrix, warp};
 use super::{Amount, Fill, Interpolation};
 use crate::DataError;
@@ -36,8 +36,13 @@ impl RandomRotation {
     }
 
     pub(crate) fn check(&self, at: &str) -> Result<(), DataError> {
-        self.degrees.check(at, "degrees", 0.0, [f64::MIN, f64::MAX])?;
+        self.degrees.check(at, "degrees", 0.0, Limits::Finite)?;
         check_center(at, self.center)
+    }
+
+    /// Whether draws can differ.
+    pub(crate) fn is_random(&self) -> bool {
+        is_wide(self.degrees.range(0.0))
     }
 
     /// The angle in degrees, counter-clockwise.
@@ -99,10 +104,14 @@ impl RandomRotation {
     }
 }
 
+/// How far from the image its centre of rotation may be, in pixels.
+const FURTHEST: f64 = 1e6;
+
 pub(crate) fn check_center(at: &str, center: Option<[f64; 2]>) -> Result<(), DataError> {
     match center {
-        Some([x, y]) if !(x.is_finite() && y.is_finite()) => {
-            Err(DataError::field(format!("{at}.center"), "two finite numbers", format!("[{x}, {y}]")))
+        Some([x, y]) if !(x.abs() <= FURTHEST && y.abs() <= FURTHEST) => {
+            let allowed = format!("two numbers in [-{FURTHEST}, {FURTHEST}]");
+            Err(DataError::field(format!("{at}.center"), allowed, format!("[{x}, {y}]")))
         }
         _ => Ok(()),
     }

@@ -131,13 +131,13 @@ impl Amount {
         }
     }
 
-    /// A single number must not be negative; the range must be ordered and inside `bounds`.
-    pub(crate) fn check(self, at: &str, name: &str, neutral: f64, bounds: [f64; 2]) -> Result<(), DataError> {
+    /// A single number must not be negative; the range must be ordered and lie within `limits`.
+    pub(crate) fn check(self, at: &str, name: &str, neutral: f64, limits: Limits) -> Result<(), DataError> {
         match self {
             Self::One(x) if !(x >= 0.0 && x.is_finite()) => {
                 Err(DataError::field(format!("{at}.{name}"), ">= 0 where it is a single number", x))
             }
-            amount => check_range(at, name, amount.range(neutral), bounds),
+            amount => check_range(at, name, amount.range(neutral), limits),
         }
     }
 }
@@ -151,20 +151,30 @@ impl fmt::Display for Amount {
     }
 }
 
-/// `[min, max]`, ordered and inside `bounds`.
-pub(crate) fn check_range(at: &str, name: &str, range: [f64; 2], bounds: [f64; 2]) -> Result<(), DataError> {
-    let [min, max] = range;
-    if min.is_finite() && max.is_finite() && bounds[0] <= min && min <= max && max <= bounds[1] {
+/// Where a range must lie.
+#[derive(Clone, Copy)]
+pub(crate) enum Limits {
+    Finite,
+    Positive,
+    /// Positive, and at most this.
+    PositiveUpTo(f64),
+    AtLeast(f64),
+    Between(f64, f64),
+}
+
+/// `[min, max]` must be ordered and lie within `limits`.
+pub(crate) fn check_range(at: &str, name: &str, [min, max]: [f64; 2], limits: Limits) -> Result<(), DataError> {
+    let (inside, allowed) = match limits {
+        Limits::Finite => (true, "min <= max, both finite".to_owned()),
+        Limits::Positive => (min > 0.0, "0 < min <= max".to_owned()),
+        Limits::PositiveUpTo(most) => (min > 0.0 && max <= most, format!("0 < min <= max <= {most}")),
+        Limits::AtLeast(least) => (min >= least, format!("{least} <= min <= max")),
+        Limits::Between(least, most) => (min >= least && max <= most, format!("{least} <= min <= max <= {most}")),
+    };
+    if inside && min.is_finite() && max.is_finite() && min <= max {
         return Ok(());
     }
-    let within = match bounds {
-        [low, f64::MAX] if low == f64::MIN_POSITIVE => "above 0".to_owned(),
-        [f64::MIN, f64::MAX] => "finite".to_owned(),
-        [low, f64::MAX] => format!("at least {low}"),
-        [low, high] => format!("in [{low}, {high}]"),
-    };
-    let allowed = format!("[min, max] with min <= max, both {within}");
-    Err(DataError::field(format!("{at}.{name}"), allowed, format!("[{min}, {max}]")))
+    Err(DataError::field(format!("{at}.{name}"), format!("[min, max] with {allowed}"), format!("[{min}, {max}]")))
 }
 
 /// A probability or another part of a whole.
@@ -173,6 +183,11 @@ pub(crate) fn check_fraction(at: &str, name: &str, value: f64) -> Result<(), Dat
         return Ok(());
     }
     Err(DataError::field(format!("{at}.{name}"), "in [0, 1]", value))
+}
+
+/// Whether draws from `[min, max]` can differ.
+pub(crate) fn is_wide([min, max]: [f64; 2]) -> bool {
+    min < max
 }
 
 /// Uniform on `[min, max)`; `min` where the two are equal.

@@ -65,11 +65,10 @@ fn nearest(image: &RgbImage, [a, b, c, d, e, f]: Matrix, out: &mut RgbImage) {
             {
                 *pixel = *found;
             }
-            x += dx_column;
-            y += dy_column;
+            x = x.wrapping_add(dx_column);
+            y = y.wrapping_add(dy_column);
         }
-        start.0 += dx_row;
-        start.1 += dy_row;
+        start = (start.0.wrapping_add(dx_row), start.1.wrapping_add(dy_row));
     }
 }
 

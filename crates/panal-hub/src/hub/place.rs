@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::thread;
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +13,7 @@ use crate::download::{Downloaded, Expect};
 use crate::error::{ArchiveFault, At, HubError};
 use crate::files::{CHUNK, beside, create_parent, hex, parent, sync_folder};
 use crate::progress::Progress;
-use crate::unpack::{Unpacked, unpack_zip};
+use crate::unpack::{Unpacked, UnpackedFile, unpack_zip};
 
 /// Unpacks `file`, compares every file with the manifest, and only then puts the folder in the place of what was there. To be
 /// called under the entry's lock. Returns the bytes of all files, and the archive's files that the manifest does not list.
@@ -51,6 +52,7 @@ fn unpack_in(
     };
     let unpacked = unpack_zip(file, &new.join(&archive.root), &archive.limits, &mut in_root, progress)?;
     compare(archive, &unpacked).map_err(|fault| HubError::Archive { archive: file.into(), fault })?;
+    sync_files(&new.join(&archive.root), &unpacked.files)?;
     stamp_unpacked(&new, archive, &unpacked)?;
     create_parent(&place)?;
     match fs::rename(&place, &old) {
@@ -80,6 +82,24 @@ fn compare(archive: &Archive, unpacked: &Unpacked) -> Result<(), ArchiveFault> {
             of: archive.manifest.len(),
         }),
     }
+}
+
+/// Sees to it that the files outlive a power cut. Several at a time: a file system commits them together, ten times faster.
+fn sync_files(root: &Path, files: &[UnpackedFile]) -> Result<(), HubError> {
+    const THREADS: usize = 8;
+    let sync = |file: &UnpackedFile| {
+        let path = root.join(&file.path);
+        File::options().append(true).open(&path).and_then(|f| f.sync_data()).at("write", path)
+    };
+    thread::scope(|scope| {
+        let share = files.len().div_ceil(THREADS).max(1);
+        let threads: Vec<_> =
+            files.chunks(share).map(|some| scope.spawn(move || some.iter().try_for_each(sync))).collect();
+        // A panic in there would be a bug; it is carried on as one.
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// Copies `from` to `to`, which appears only when it is whole and is what `expect` says. To be called under a lock.

@@ -1,5 +1,5 @@
 //! Small images that two classes can be told apart by, and a run over them.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::print_stderr)]
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -63,7 +63,8 @@ pub fn split(len: usize, key: u64, ops: &str) -> Split {
 }
 
 pub const PLAIN: &str = r#"{ op = "resize", size = 36 }, { op = "center_crop", size = 32 }"#;
-pub const RANDOM: &str = r#"{ op = "random_resized_crop", size = 32, scale = [0.5, 1.0] }, { op = "horizontal_flip", p = 0.5 }"#;
+pub const RANDOM: &str =
+    r#"{ op = "random_resized_crop", size = 32, scale = [0.5, 1.0] }, { op = "horizontal_flip", p = 0.5 }"#;
 
 pub fn phases(text: &str) -> Vec<PhaseSpec> {
     #[derive(serde::Deserialize)]

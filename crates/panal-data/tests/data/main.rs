@@ -1,0 +1,8 @@
+//! Tests of files and folders in, batches out. The transforms are tested in `transforms*.rs`.
+
+mod cached;
+mod decode;
+mod folder;
+mod hymenoptera;
+mod loader;
+mod shared;

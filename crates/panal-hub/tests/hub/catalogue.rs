@@ -1,0 +1,179 @@
+//! What stands in the built-in catalogue, and what a wrong one is told.
+
+use std::fs;
+use std::path::Path;
+
+use panal_hub::{Catalogue, HubError, Kind};
+
+const ARCHITECTURES: [&str; 16] = [
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "wide_resnet50_2",
+    "resnext50_32x4d",
+    "mobilenet_v2",
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "efficientnet_b3",
+    "efficientnet_b4",
+    "efficientnet_b5",
+    "efficientnet_b6",
+    "efficientnet_b7",
+];
+
+#[test]
+fn the_links_in_the_crate_lead_to_the_repositorys_catalogue() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (ours, theirs) = (here.join("catalogue"), here.join("../../data/catalogue"));
+    if !theirs.is_dir() {
+        println!("SKIPPED: the published crate has the catalogue's files themselves, and no links");
+        return;
+    }
+    let files = |root: &Path| -> Vec<String> {
+        let found = walkdir::WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter().map(Result::unwrap);
+        let files = found.filter(|f| f.file_type().is_file());
+        files.map(|f| f.path().strip_prefix(root).unwrap().to_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(files(&ours), files(&theirs));
+    for file in files(&ours) {
+        assert!(ours.join(&file).is_symlink(), "{file} is a copy");
+        assert_eq!(fs::read(ours.join(&file)).unwrap(), fs::read(theirs.join(&file)).unwrap(), "{file}");
+    }
+}
+
+#[test]
+fn every_architecture_has_one_default_and_every_url_ends_with_its_file_and_digest() {
+    let catalogue = Catalogue::builtin().unwrap();
+    for arch in ARCHITECTURES {
+        let of_arch: Vec<_> = catalogue
+            .weights()
+            .map(|entry| catalogue.find_weights(&entry.id).unwrap())
+            .filter(|(_, pretrained)| pretrained.arch == arch)
+            .collect();
+        assert_eq!(of_arch.iter().filter(|(_, pretrained)| pretrained.default).count(), 1, "{arch}");
+        assert!(of_arch.iter().any(|(entry, _)| entry.id == format!("{arch}-imagenet1k_v1")), "{arch}");
+        for (entry, pretrained) in of_arch {
+            let digest = entry.sha256.as_ref().unwrap();
+            if let Some(url) = &entry.url {
+                assert_eq!(url.rsplit('/').next(), Some(entry.file.as_str()));
+                assert!(entry.file.ends_with(&format!("-{digest}.pth")), "{}", entry.id);
+            }
+            // Four bytes a parameter, or two where torchvision stores halves.
+            let (about, parameters) = (entry.about_bytes().unwrap() as f64, pretrained.parameters.unwrap() as f64);
+            assert!((1.9..4.2).contains(&(about / parameters)), "{}", entry.id);
+        }
+    }
+    assert_eq!(catalogue.weights().count(), 24);
+}
+
+#[test]
+fn every_entry_says_its_licence_and_whom_to_cite() {
+    for entry in Catalogue::builtin().unwrap().entries() {
+        assert!(
+            entry.licence.len() > 40 && entry.citation.len() > 40 && entry.homepage.starts_with("https://"),
+            "{}",
+            entry.id
+        );
+    }
+}
+
+#[test]
+fn the_ants_and_bees_are_counted() {
+    let catalogue = Catalogue::builtin().unwrap();
+    let (_, archive) = catalogue.find_dataset("hymenoptera_data").unwrap();
+    let under = |folder: &str| archive.manifest.iter().filter(|(path, _)| path.starts_with(folder)).count();
+    let counts = ["train/ants/", "train/bees/", "val/ants/", "val/bees/"].map(under);
+    // 123 photographs of ants to train on, and the gif that is none.
+    assert_eq!(counts, [124, 121, 70, 83]);
+    assert!(archive.manifest.get("train/ants/imageNotFound.gif").is_some());
+}
+
+#[test]
+fn a_slip_is_answered_with_the_nearest_name() {
+    let catalogue = Catalogue::builtin().unwrap();
+    for (name, suggestion) in [
+        ("hymenoptera-data", Some("hymenoptera_data")),
+        ("hymenoptera", Some("hymenoptera_data")),
+        ("resnet81-imagenet1k_v1", Some("resnet18-imagenet1k_v1")),
+        ("resnet50", Some("resnet50-imagenet1k_v1")),
+        ("something else", None),
+    ] {
+        match catalogue.find(name) {
+            Err(HubError::Unknown { suggestion: got, .. }) => assert_eq!(got.as_deref(), suggestion, "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    let error = catalogue.find_dataset("hymenoptera").unwrap_err().to_string();
+    assert_eq!(error, "the catalogue has no data set named `hymenoptera` (did you mean `hymenoptera_data`?)");
+    let error = catalogue.find_weights("hymenoptera_data").unwrap_err().to_string();
+    assert_eq!(error, "`hymenoptera_data` is a data set in the catalogue, not weights");
+}
+
+const GOOD: &str = r#"
+[licences]
+free = "Do what you like."
+[citations]
+us = "Us."
+[[weights]]
+id = "net-v1"
+arch = "net"
+title = "Net"
+file = "net.pth"
+url = "https://example.org/net.pth"
+sha256_prefix = "0123abcd"
+homepage = "https://example.org"
+licence = "free"
+citation = "us"
+"#;
+
+#[test]
+fn a_wrong_catalogue_is_told_the_entry_and_the_field() {
+    assert_eq!(Catalogue::parse("c.toml", GOOD, &[]).unwrap().find("net-v1").unwrap().kind(), Kind::Weights);
+    for (from, to, told) in [
+        ("0123abcd", "0123abc", "`net-v1`: sha256_prefix must be 8 lower-case hexadecimal digits"),
+        ("0123abcd", "0123ABCD", "`net-v1`: sha256_prefix must be 8"),
+        ("sha256_prefix", "sha256", "`net-v1`: sha256 must be 64"),
+        ("sha256_prefix = \"0123abcd\"", "", "`net-v1`: sha256 or `sha256_prefix` is needed"),
+        ("https://example.org/net.pth", "net.pth", "`net-v1`: url must start with https://"),
+        ("\"net.pth\"", "\"../net.pth\"", "`net-v1`: file must be of letters"),
+        ("\"net-v1\"", "\"../../net\"", "id must be of letters"),
+        ("\"free\"\n", "\"fre\"\n", "`net-v1`: licence `fre` is not under [licences]"),
+        ("= \"us\"", "= \"them\"", "`net-v1`: citation `them` is not under [citations]"),
+        ("arch = \"net\"", "", "`net-v1`: arch is needed"),
+        ("arch = \"net\"", "arhc = \"net\"", "unknown field `arhc`"),
+        ("homepage", "bytes = 0\nhomepage", "`net-v1`: bytes must be > 0"),
+        ("[[weights]]", "[[dataset]]", "`net-v1`: archive is needed in a data set"),
+    ] {
+        let text = GOOD.replace(from, to);
+        let error = Catalogue::parse("c.toml", &text, &[]).unwrap_err().to_string();
+        assert!(error.starts_with("c.toml: ") && error.contains(told), "{to}: {error}");
+    }
+    let (_, entry) = GOOD.split_once("[[weights]]").unwrap();
+    let error = Catalogue::parse("c.toml", &format!("{GOOD}[[weights]]{entry}"), &[]).unwrap_err().to_string();
+    assert_eq!(error, "c.toml: the id `net-v1` stands here twice");
+}
+
+#[test]
+fn an_archive_needs_its_manifest_and_room_for_it() {
+    let text = GOOD
+        .replace("[[weights]]", "[[dataset]]")
+        .replace(
+            "arch = \"net\"",
+            "archive = { root = \"toy\", manifest = \"toy.sha256\", max_bytes = 9, max_entries = 1 }",
+        )
+        .replace("sha256_prefix = \"0123abcd\"", "");
+    let line = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed  ";
+    let told = |manifests: &[(&str, &str)]| Catalogue::parse("c.toml", &text, manifests).map_err(|e| e.to_string());
+    assert_eq!(told(&[]).unwrap_err(), "c.toml: `net-v1`: archive.manifest `toy.sha256` is not there");
+    let two = format!("{line}a\n{line}b\n");
+    let error = told(&[("toy.sha256", &two)]).unwrap_err();
+    assert_eq!(error, "c.toml: `net-v1`: archive.max_entries must be at least the manifest's 2 files, got 1");
+    assert_eq!(
+        told(&[("toy.sha256", "x")]).unwrap_err(),
+        "toy.sha256, line 1: expected a digest, two spaces and a path"
+    );
+    assert!(told(&[("toy.sha256", &format!("{line}a\n"))]).is_ok());
+}

@@ -1,0 +1,43 @@
+//! The real files, where a mirror folder has them: `PANAL_MIRROR`, else the folder beside the repository.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use panal_hub::{Catalogue, Hub, Mirror, Quiet, Source};
+
+/// The file in the mirror folder; a loud line and nothing where there is none.
+fn mirror_with(file: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/mirror");
+    let mirror = env::var_os("PANAL_MIRROR").map_or(beside, PathBuf::from);
+    let found = mirror.join(file).is_file();
+    if !found {
+        println!("SKIPPED: no {file} in the mirror folder {}; set PANAL_MIRROR to one", mirror.display());
+    }
+    found.then_some(mirror)
+}
+
+#[test]
+fn the_ants_and_bees_are_unpacked_and_verified() {
+    let Some(mirror) = mirror_with("hymenoptera_data.zip") else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let hub =
+        Hub::builder(Catalogue::builtin().unwrap(), cache.path()).mirror(Mirror::Folder(mirror)).offline(true).build();
+    let fetched = hub.dataset("hymenoptera_data", &Quiet).unwrap();
+    assert_eq!((fetched.bytes, fetched.left_out), (47_385_924, vec![]));
+    assert!(fetched.path.join("train/ants/0013035.jpg").is_file());
+    let verified = hub.verify("hymenoptera_data", &Quiet).unwrap();
+    assert_eq!((verified.files, verified.bytes, verified.faults), (398, 47_385_924, vec![]));
+    assert_eq!(hub.dataset("hymenoptera_data", &Quiet).unwrap().source, Source::Cache);
+}
+
+#[test]
+fn the_mirrors_mobilenet_is_what_the_catalogue_says() {
+    let Some(mirror) = mirror_with("mobilenet_v2-imagenet1k.safetensors") else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let hub =
+        Hub::builder(Catalogue::builtin().unwrap(), cache.path()).mirror(Mirror::Folder(mirror)).offline(true).build();
+    assert_eq!(hub.weights_for("mobilenet_v2").unwrap()[0].id, "mobilenet_v2-imagenet1k");
+    let fetched = hub.weights("mobilenet_v2-imagenet1k", &Quiet).unwrap();
+    assert_eq!(fetched.bytes, 14_186_312);
+    assert_eq!(hub.verify("mobilenet_v2-imagenet1k", &Quiet).unwrap().faults, Vec::<String>::new());
+}

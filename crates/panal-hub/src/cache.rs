@@ -56,6 +56,15 @@ struct FolderStamp {
     files: BTreeMap<String, u64>,
 }
 
+impl FileStamp {
+    /// Beside `path`. The cache may be read-only, which only costs time later.
+    fn write(&self, path: &Path) {
+        if let Ok(text) = toml::to_string(self) {
+            let _ = write_atomic(&stamp_of(path), text.as_bytes());
+        }
+    }
+}
+
 impl Cache {
     pub(crate) fn new(root: PathBuf) -> Cache {
         Cache { root }
@@ -97,28 +106,25 @@ impl Cache {
     pub(crate) fn check_weights(&self, entry: &Entry) -> Result<Downloaded, Flaw> {
         let path = self.file(entry);
         let (bytes, modified) = look(&path)?;
-        let expect = expectation(entry);
         let stamp = fs::read_to_string(stamp_of(&path)).ok().and_then(|text| toml::from_str::<FileStamp>(&text).ok());
-        let sha256 = match stamp {
-            Some(stamp) if (stamp.bytes, stamp.modified) == (bytes, modified) => stamp.sha256,
+        let stamp = match stamp {
+            Some(stamp) if (stamp.bytes, stamp.modified) == (bytes, modified) => stamp,
             _ => {
                 let sha256 = sha256_file(&path).map_err(|e| Flaw::Damaged(e.to_string()))?;
-                self.stamp_weights(entry, &Downloaded { bytes, sha256: sha256.clone() });
-                sha256
+                let stamp = FileStamp { bytes, modified, sha256 };
+                stamp.write(&path);
+                stamp
             }
         };
-        expect.verify("it", bytes, &sha256).map_err(|e| Flaw::Damaged(e.to_string()))?;
-        Ok(Downloaded { bytes, sha256 })
+        expectation(entry).verify("it", bytes, &stamp.sha256).map_err(|e| Flaw::Damaged(e.to_string()))?;
+        Ok(Downloaded { bytes, sha256: stamp.sha256 })
     }
 
-    /// Notes that the file's contents were hashed. The cache may be read-only, which only costs time later.
+    /// Notes that the file, just put there, was hashed. To be called under the entry's lock.
     pub(crate) fn stamp_weights(&self, entry: &Entry, contents: &Downloaded) {
         let path = self.file(entry);
-        if let Ok((bytes, modified)) = look(&path)
-            && bytes == contents.bytes
-            && let Ok(text) = toml::to_string(&FileStamp { bytes, modified, sha256: contents.sha256.clone() })
-        {
-            let _ = write_atomic(&stamp_of(&path), text.as_bytes());
+        if let Ok((bytes, modified)) = look(&path) {
+            FileStamp { bytes, modified, sha256: contents.sha256.clone() }.write(&path);
         }
     }
 

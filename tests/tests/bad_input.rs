@@ -1,5 +1,7 @@
 //! Every wrong input ends in one clear error that names what is wrong, a non-zero exit, and nothing half-written.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::Path;
@@ -25,7 +27,7 @@ fn spoil(place: &Place, file: &str, bytes: &[u8]) -> Said {
 #[test]
 fn no_such_folder() {
     let place = Place::new();
-    let said = run(panal(&["lab", "--data", "no/such/folder", "--results"]).arg(place.path("results")));
+    let said = run(panal(&["lab", "--data", "no/such/folder"]).arg("--results").arg(place.path("results")));
     refused(&place, &said, &["no/such/folder"]);
 }
 

@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use panal_trainers::{EpochLog, Log, PassLog, PhaseSpec, StepLog};
+use panal_data::DataError;
+use panal_trainers::{EpochLog, Log, PassLog, PhaseSpec, StepLog, TrainError};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -49,6 +50,9 @@ impl Console {
     pub(crate) fn error(&self, error: &anyhow::Error) {
         let _ = self.bars.clear();
         eprintln!("error: {error:#}");
+        if let Some(remedy) = error.chain().find_map(remedy) {
+            eprintln!("  = {remedy}");
+        }
     }
 
     /// A bar over `len` things; invisible where standard error is no terminal.
@@ -63,6 +67,15 @@ impl Console {
     /// Are bars visible?
     pub(crate) fn draws(&self) -> bool {
         !self.bars.is_hidden()
+    }
+}
+
+/// What can be done about a cause, where it does not say so itself.
+fn remedy(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    // The trainer's error speaks in the name of the image's own, so the chain skips that.
+    match cause.downcast_ref() {
+        Some(TrainError::Data(error)) => error.remedy(),
+        _ => cause.downcast_ref::<DataError>().and_then(DataError::remedy),
     }
 }
 

@@ -17,7 +17,7 @@ pub fn program(name: &str) -> PathBuf {
 /// `panal` with these arguments, quick and alone: one thread, no cache and no mirror of the user's.
 pub fn panal(args: &[&str]) -> Command {
     let mut command = Command::new(program("panal"));
-    command.args(args).args(["--threads", "1"]);
+    command.args(["--threads", "1"]).args(args);
     command.env_remove("PANAL_MIRROR").env("PANAL_OFFLINE", "1").env_remove("PANAL_LOG");
     command.env("PANAL_CACHE", std::env::temp_dir().join("panal-tests-empty-cache"));
     command

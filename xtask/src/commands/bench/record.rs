@@ -65,9 +65,31 @@ impl Record {
         let names = std::iter::once(String::new()).chain((2..).map(|n| format!("-{n}")));
         let mut files = names.map(|suffix| folder.join(format!("{}-lab{suffix}.json", self.date)));
         let file = files.find(|file| !file.exists()).context("no free name")?;
-        fs::write(&file, serde_json::to_string_pretty(self)? + "\n")?;
+        fs::write(&file, impersonal(&serde_json::to_string_pretty(self)?, &places()?) + "\n")?;
         Ok(file)
     }
+}
+
+/// Folders that only this machine has, and what a record says in their place; the inner before the outer.
+fn places() -> Result<Vec<(PathBuf, &'static str)>> {
+    let root = workspace::root();
+    let mut places = vec![
+        (workspace::metadata()?.target_directory, "target"),
+        (std::path::absolute(panal_hub::cache_dir()?)?, "$PANAL_CACHE"),
+        (root.to_owned(), "."),
+        (std::env::temp_dir(), "$TMPDIR"),
+    ];
+    places.extend(root.parent().map(|parent| (parent.to_owned(), "..")));
+    places.extend(std::env::home_dir().map(|home| (home, "~")));
+    places.retain(|(folder, _)| folder.parent().is_some());
+    Ok(places)
+}
+
+/// A record's text without this machine's folders.
+fn impersonal(text: &str, places: &[(PathBuf, &str)]) -> String {
+    places.iter().fold(text.to_owned(), |text, (folder, name)| {
+        text.replace(&format!("{}/", folder.display()), &format!("{name}/"))
+    })
 }
 
 /// Today, in UTC, as `2026-01-31`.
@@ -117,6 +139,16 @@ mod tests {
         assert_eq!((row.seconds, row.peer_seconds, row.ratio), (3.0, 15.0, 5.0));
         let silent = Run { results: vec![json!({"f1": 0.9})], ..run(&[]) };
         assert!(format!("{:#}", Row::new("r", run(&[1.0]), silent).unwrap_err()).contains("the peer, r"));
+    }
+
+    #[test]
+    fn a_record_names_no_folder_of_the_machine() {
+        let places = [("/home/me/panal/target", "target"), ("/home/me/panal", "."), ("/home/me", "~")];
+        let places = places.map(|(folder, name)| (PathBuf::from(folder), name));
+        let text =
+            "/home/me/panal/target/release/panal --set a=/home/me/w.pth --data /home/me/panal/data/x /home/merry/y";
+        let expected = "target/release/panal --set a=~/w.pth --data ./data/x /home/merry/y";
+        assert_eq!(impersonal(text, &places), expected);
     }
 
     #[test]

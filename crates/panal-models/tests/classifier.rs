@@ -92,6 +92,28 @@ fn masks_come_from_the_generator_handed_in_and_from_nowhere_else() {
 }
 
 #[test]
+fn dropout_acts_on_the_head_and_stochastic_depth_on_the_backbone() {
+    let x = images([4, 3, 40, 56]);
+    let differ = |arch, dropout, stochastic_depth| {
+        let spec = ModelSpec { arch, classes: 3, dropout, stochastic_depth };
+        let network = Classifier::new(&spec, Device::Cpu, 7).unwrap();
+        let features = Tensor::ones([4, network.feature_dim() as i64], (Kind::Float, Device::Cpu));
+        let mut generator = rng();
+        let mut masked = || values(&network.features_train(&x, &mut generator).unwrap());
+        let backbone = masked() != masked();
+        let head = network.head_train(&features, &mut rng()).unwrap() != network.head_eval(&features).unwrap();
+        (backbone, head)
+    };
+    // torchvision's defaults: ResNet has neither, MobileNetV2 dropout, EfficientNet both.
+    assert_eq!(differ(Arch::Resnet18, None, None), (false, false));
+    assert_eq!(differ(Arch::MobilenetV2, None, None), (false, true));
+    assert_eq!(differ(Arch::EfficientnetB0, None, None), (true, true));
+    assert_eq!(differ(Arch::Resnet18, Some(0.5), None), (false, true));
+    assert_eq!(differ(Arch::EfficientnetB0, Some(0.0), None), (true, false));
+    assert_eq!(differ(Arch::EfficientnetB0, None, Some(0.0)), (false, true));
+}
+
+#[test]
 fn a_seed_gives_the_same_network_and_another_seed_another() {
     let digest = |seed| {
         let spec = ModelSpec::new(Arch::MobilenetV2, 2);

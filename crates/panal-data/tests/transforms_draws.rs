@@ -1,6 +1,8 @@
 //! What the random transforms draw, against the distributions that they promise and against torchvision's own draws.
 //! The latter are summed up by `golden/transforms.py`.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::mem::discriminant;
 

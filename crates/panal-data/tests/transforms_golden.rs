@@ -1,6 +1,8 @@
 //! The transforms against torchvision on the same pixels, given the same parameters. The fixtures are made by
 //! `golden/transforms.py`.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 
 use image::RgbImage;
@@ -112,8 +114,9 @@ fn tolerance(op: &Op) -> (f64, u8) {
                 Interpolation::Nearest => (0.0, 0),
                 // Down first, then across; PIL the other way round. Measured: mean 0.21, most where pixels get larger.
                 Interpolation::Bilinear => (0.25, 1),
-                // Weights of 15 bits instead of PIL's 22. Measured: mean 0.004.
-                Interpolation::Bicubic => (0.01, 1),
+                // Weights of 15 bits instead of PIL's 22: mean 0.004, max 1. Where Pillow 13 goes down before across,
+                // as for [21, 70], what is cut off in between shows at hard edges: mean 0.27, max 12.
+                Interpolation::Bicubic => (0.3, 15),
             }
         }
         // Everything else is torchvision's to the last bit.

@@ -1,5 +1,7 @@
 //! Laws of the transforms that hold for any image, also for one of a single pixel.
 
+#![allow(clippy::unwrap_used)]
+
 use image::{Rgb, RgbImage, imageops};
 use panal_data::augment::{AugmentSpec, Op, Pipeline, RandomApply};
 use panal_data::keyed_rng;

@@ -1,5 +1,7 @@
 //! The augmentation spec: its TOML form, its errors, its presets.
 
+#![allow(clippy::unwrap_used)]
+
 use panal_data::augment::{AugmentSpec, Op};
 use panal_data::transforms::{IMAGENET_MEAN, IMAGENET_STD};
 

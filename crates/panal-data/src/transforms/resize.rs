@@ -89,8 +89,8 @@ fn resample(
             warp(image, matrix, (height, width), how, Rgb([0; 3]))
         }
         Interpolation::Bilinear => convolve(image, within, across, down, (height, width), FilterType::Bilinear),
-        // Cubic weights overshoot, and what leaves 0..=255 between the two directions is cut off, so their order shows:
-        // PIL goes across first, `fast_image_resize` down.
+        // Cubic weights overshoot, and what leaves 0..=255 between the two directions is cut off, so their order shows.
+        // `fast_image_resize` goes down first, PIL across (but for some sizes in Pillow 13), and so do we.
         Interpolation::Bicubic => {
             let rows = (0.0, f64::from(within.height));
             let wide = convolve(image, within, across, rows, (within.height, width), FilterType::CatmullRom);

@@ -89,6 +89,7 @@ CASES = [
     op("resize", size=[70, 97], interpolation="nearest"),
     op("resize", size=[18, 25], interpolation="bicubic"),
     op("resize", size=[60, 83], interpolation="bicubic"),
+    op("resize", size=[21, 70], interpolation="bicubic"),
     op("center_crop", size=30),
     op("center_crop", size=[44, 32]),
     op("center_crop", size=[20, 68]),

@@ -1,4 +1,4 @@
-//! What can go wrong with data, each case one sentence that names the file or field. How errors are printed is the caller's.
+//! What can go wrong with data, each case one sentence that names the file or field. Printing is the caller's business.
 
 use std::path::PathBuf;
 

@@ -72,8 +72,8 @@ mod tests {
         let error = run(Command::new("sh").args(["-c", "exit 7"])).unwrap_err();
         assert_eq!(error.downcast_ref::<Failed>().unwrap().code, 7);
         assert!(error.to_string().contains("sh -c exit 7"), "{error}");
-        let error = run(Command::new("sh").args(["-c", "kill -INT $$"])).unwrap_err();
-        assert_eq!(error.downcast_ref::<Failed>().unwrap().code, 130);
+        let error = run(Command::new("sh").args(["-c", "kill -TERM $$"])).unwrap_err();
+        assert_eq!(error.downcast_ref::<Failed>().unwrap().code, 143);
     }
 
     #[test]

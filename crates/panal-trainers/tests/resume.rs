@@ -1,5 +1,7 @@
 //! A run that was killed, at whatever moment, and resumed ends with the same bits as one that was left alone.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::path::Path;

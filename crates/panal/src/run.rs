@@ -228,8 +228,8 @@ fn add_outcomes(record: &mut RunRecord, outcomes: &[(Outcome, Images)]) -> Resul
         }
         // Each fold has a best epoch of its own; joining them would select twice.
         folds => {
-            record.epochs =
-                record::mean_epochs(&folds.iter().map(|(outcome, _)| record::epochs(outcome)).collect::<Vec<_>>())
+            let epochs: Vec<_> = folds.iter().map(|(outcome, _)| record::epochs(outcome)).collect();
+            record.epochs = record::mean_epochs(&epochs);
         }
     }
     Ok(())

@@ -56,7 +56,7 @@ pub(crate) fn write(path: &Path, model: &Classifier, card: &Card) -> Result<()> 
     Ok(write_safetensors(path, &tensors, &metadata)?)
 }
 
-/// Reads a model that [`write`] wrote.
+/// Reads a model that [`write()`] wrote.
 pub(crate) fn read(path: &Path, device: Device) -> Result<Saved> {
     let weights = read_weights(path)?;
     let card = weights.metadata.get(KEY).ok_or_else(|| {

@@ -136,6 +136,19 @@ fn a_model_is_trained_scored_and_used() {
 }
 
 #[test]
+fn folds_predict_every_training_image_once_and_no_other() {
+    let place = Place::new();
+    let said = run(&mut place.lab(&["--row", "head", "--folds", "3", "--seeds", "1"]));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let runs = std::fs::read_to_string(place.path("results/quick-resnet18-images-3fold/runs.jsonl")).unwrap();
+    let record: Value = serde_json::from_str(&runs).unwrap();
+    assert_eq!(record["evaluation"], serde_json::json!({ "kind": "k-fold cross-validation", "folds": 3 }));
+    assert_eq!(record["predictions"].as_array().unwrap().len(), 12, "the 12 training images, not the 6 of val");
+    assert_eq!(record["data"]["evaluation"]["digest"], record["data"]["train"]["digest"]);
+    assert!(record["best"].is_null(), "joined folds have no best epoch");
+}
+
+#[test]
 fn what_is_known_can_be_listed() {
     let said = run(&mut panal(&["models", "--json"]));
     assert_eq!(said.code, Some(0), "{}", said.err);

@@ -14,7 +14,8 @@ use crate::cli::ConfigArgs;
 use crate::suggest;
 
 /// The built-in configurations: name and text.
-pub(crate) const PRESETS: &[(&str, &str)] = &[("tutorial", include_str!("../presets/tutorial.toml"))];
+pub(crate) const PRESETS: &[(&str, &str)] =
+    &[("tutorial", include_str!("../presets/tutorial.toml")), ("tuned", include_str!("../presets/tuned.toml"))];
 
 /// The preset of those who name none.
 pub(crate) const DEFAULT_PRESET: &str = "tutorial";

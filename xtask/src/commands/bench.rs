@@ -107,7 +107,9 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         peer_memory_format: if args.peer_contiguous { "contiguous" } else { "channels_last" },
         rows,
     };
-    let file = record.write(&workspace::root().join("docs/benchmarks"))?;
+    let peers = script.parent().map(|folder| (folder.to_owned(), "$PANAL_PEERS"));
+    let named: Vec<_> = peers.into_iter().chain([(python, "python3")]).collect();
+    let file = record.write(&workspace::root().join("docs/benchmarks"), &named)?;
     stages.note(&format!("wrote {}", file.display()));
     stages.end();
     Ok(())

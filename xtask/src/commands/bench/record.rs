@@ -59,13 +59,14 @@ impl fmt::Display for Row {
 }
 
 impl Record {
-    /// Writes `<date>-lab.json`, never over an earlier record; gives the file.
-    pub(super) fn write(&self, folder: &Path) -> Result<PathBuf> {
+    /// Writes `<date>-lab.json`, never over an earlier record; gives the file. `named` are paths of this machine, and what the record calls them.
+    pub(super) fn write(&self, folder: &Path, named: &[(PathBuf, &'static str)]) -> Result<PathBuf> {
         fs::create_dir_all(folder)?;
         let names = std::iter::once(String::new()).chain((2..).map(|n| format!("-{n}")));
         let mut files = names.map(|suffix| folder.join(format!("{}-lab{suffix}.json", self.date)));
         let file = files.find(|file| !file.exists()).context("no free name")?;
-        fs::write(&file, impersonal(&serde_json::to_string_pretty(self)?, &places()?) + "\n")?;
+        let places = [named, &places()?].concat();
+        fs::write(&file, impersonal(&serde_json::to_string_pretty(self)?, &places) + "\n")?;
         Ok(file)
     }
 }
@@ -85,10 +86,16 @@ fn places() -> Result<Vec<(PathBuf, &'static str)>> {
     Ok(places)
 }
 
-/// A record's text without this machine's folders.
+/// A record's text without this machine's paths. What only begins like one of them is another path, and stays.
 fn impersonal(text: &str, places: &[(PathBuf, &str)]) -> String {
-    places.iter().fold(text.to_owned(), |text, (folder, name)| {
-        text.replace(&format!("{}/", folder.display()), &format!("{name}/"))
+    places.iter().fold(text.to_owned(), |text, (place, name)| {
+        let place = place.display().to_string();
+        let mut parts = text.split(&place);
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, rest| {
+            let ends = rest.chars().next().is_none_or(|next| matches!(next, '/' | '"' | '\\') || next.is_whitespace());
+            text + if ends { name } else { &place } + rest
+        })
     })
 }
 
@@ -143,11 +150,17 @@ mod tests {
 
     #[test]
     fn a_record_names_no_folder_of_the_machine() {
-        let places = [("/home/me/panal/target", "target"), ("/home/me/panal", "."), ("/home/me", "~")];
+        let places = [
+            ("/opt/python", "python3"),
+            ("/home/me/panal/target", "target"),
+            ("/home/me/panal", "."),
+            ("/home/me", "~"),
+        ];
         let places = places.map(|(folder, name)| (PathBuf::from(folder), name));
-        let text =
-            "/home/me/panal/target/release/panal --set a=/home/me/w.pth --data /home/me/panal/data/x /home/merry/y";
-        let expected = "target/release/panal --set a=~/w.pth --data ./data/x /home/merry/y";
+        let text = r#"/home/me/panal/target/release/panal --set "a=/home/me/w.pth" --data "/home/me" /home/merry/y
+            /opt/python /opt/python3 --in /home/me/panal/data/x /home/me"#;
+        let expected = r#"target/release/panal --set "a=~/w.pth" --data "~" /home/merry/y
+            python3 /opt/python3 --in ./data/x ~"#;
         assert_eq!(impersonal(text, &places), expected);
     }
 
@@ -162,7 +175,7 @@ mod tests {
             peer_memory_format: "contiguous",
             rows: Vec::new(),
         };
-        let (first, second) = (record.write(folder.path()).unwrap(), record.write(folder.path()).unwrap());
+        let (first, second) = (record.write(folder.path(), &[]).unwrap(), record.write(folder.path(), &[]).unwrap());
         assert_ne!(first, second);
         assert_eq!(record.date.len(), 10);
         assert!(second.to_string_lossy().ends_with("-lab-2.json"));

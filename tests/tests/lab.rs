@@ -152,7 +152,7 @@ fn folds_predict_every_training_image_once_and_no_other() {
 fn what_is_known_can_be_listed() {
     let said = run(&mut panal(&["models", "--json"]));
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap().as_array().unwrap().len(), 16);
+    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap().as_array().unwrap().len(), 17);
     let said = run(&mut panal(&["data"]));
     assert!(said.out.contains("hymenoptera_data"), "{}", said.out);
     let said = run(&mut panal(&["device", "--json"]));

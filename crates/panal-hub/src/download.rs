@@ -193,6 +193,21 @@ pub fn download_with(
     }
 }
 
+/// Whether a server answers for `url`, asked once for one byte and given `limit` for the whole of it. Nothing is kept.
+///
+/// # Errors
+/// [`HubError::Download`] with the reason, [`HubError::Setting`] for an unusable `SSL_CERT_FILE`.
+pub(crate) fn ask(url: &str, limit: Duration) -> Result<(), HubError> {
+    let patience = Patience { connect: limit, read: limit, ..Patience::default() };
+    match attempt::first_byte(&agent(&patience, url)?, url, limit) {
+        Ok(()) => Ok(()),
+        Err(Failure::Final(error)) => Err(error),
+        Err(Failure::Passing { reason, .. }) => {
+            Err(HubError::Download { url: url.into(), fault: DownloadFault::Network { reason, attempts: 1 } })
+        }
+    }
+}
+
 /// Sleeps, and wakes up when the caller cancels.
 fn sleep(wait: Duration, progress: &dyn Progress) -> Result<(), HubError> {
     const STEP: Duration = Duration::from_millis(50);

@@ -156,7 +156,7 @@ pub enum DownloadFault {
     #[error("{0}")]
     Refused(String),
     /// Every attempt failed; the last one's reason.
-    #[error("{reason} ({attempts} attempts without progress)")]
+    #[error("{reason}{}", after(*.attempts))]
     Network {
         /// The last attempt's.
         reason: String,
@@ -169,6 +169,11 @@ pub enum DownloadFault {
         /// The wait it asks for.
         seconds: u64,
     },
+}
+
+/// How often it was tried, where that is worth saying.
+fn after(attempts: u32) -> String {
+    if attempts > 1 { format!(" ({attempts} attempts without progress)") } else { String::new() }
 }
 
 /// Why an archive, or one entry of it, was refused. Nothing is ever written outside the target folder.

@@ -5,11 +5,12 @@ mod place;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cache::{Cache, Flaw, expectation, extra_file};
 use crate::catalogue::{Archive, Catalogue, Detail, Entry, nearest};
-use crate::download::{Downloaded, Patience, download_with};
-use crate::error::{At, HubError};
+use crate::download::{self, Downloaded, Patience, download_with};
+use crate::error::{At, HubError, Tried};
 use crate::files::{Lock, sha256_file};
 use crate::progress::Progress;
 use crate::settings::{self, Mirror};
@@ -255,6 +256,33 @@ impl Hub {
     /// [`HubError::Unknown`].
     pub fn status(&self, id: &str) -> Result<Status, HubError> {
         self.catalogue.find(id).map(|entry| self.status_of(entry))
+    }
+
+    /// Whether an entry can be had: it is in the cache or in the mirror folder, or a server answers for it. Each server is asked
+    /// once, for one byte, and given `limit`.
+    ///
+    /// # Errors
+    /// [`HubError::Unknown`]; [`HubError::Unobtainable`] with every source and why it does not serve.
+    pub fn reach(&self, id: &str, limit: Duration) -> Result<(), HubError> {
+        let entry = self.catalogue.find(id)?;
+        if matches!(self.status_of(entry), Status::Cached(_) | Status::InMirror(_)) {
+            return Ok(());
+        }
+        let mut tried = Vec::new();
+        for origin in self.remote_origins(entry) {
+            let origin = match origin {
+                Ok(origin) => origin,
+                Err(reason) => {
+                    tried.push(reason);
+                    continue;
+                }
+            };
+            match origin.url().map_or(Ok(()), |url| download::ask(url, limit)) {
+                Ok(()) => return Ok(()),
+                Err(error) => tried.push(Tried::new(&origin, error)),
+            }
+        }
+        Err(HubError::Unobtainable { id: entry.id.clone(), tried, remedy: self.remedy(entry) })
     }
 
     /// Reads every byte of a cached entry and compares it with the catalogue.

@@ -3,6 +3,7 @@
 #![doc = include_str!("../README.md")]
 
 mod arch;
+mod builtin;
 mod classifier;
 mod efficientnet;
 mod error;
@@ -14,6 +15,7 @@ mod resnet;
 mod spec;
 
 pub use arch::{Arch, Interpolation, Preprocessing};
+pub use builtin::insects_weights;
 pub use classifier::{Classifier, Part};
 pub use error::ModelError;
 pub use spec::ModelSpec;

@@ -1,4 +1,5 @@
-//! ResNet, wide ResNet and ResNeXt as torchvision builds them (torchvision.models.resnet). The variants stand in `arch`.
+//! ResNet, wide ResNet and ResNeXt as torchvision builds them (torchvision.models.resnet), and a narrow one in the same way. The
+//! variants stand in `arch`.
 
 use panal_tensor::{Store, TensorError};
 use tch::{TchError, Tensor};
@@ -13,6 +14,8 @@ pub(crate) struct ResNetVariant {
     pub(crate) block: Block,
     /// Blocks of each of the four stages.
     pub(crate) blocks: [usize; 4],
+    /// Channels of the stem and the first stage, before a bottleneck's expansion; each further stage has twice as many.
+    pub(crate) width: i64,
     /// Groups of a bottleneck's 3x3 convolution.
     pub(crate) groups: i64,
     /// Channels of each group in the first stage.
@@ -28,12 +31,14 @@ pub(crate) enum Block {
     Bottleneck,
 }
 
-/// Channels of each stage, before a bottleneck's expansion.
-const PLANES: [i64; 4] = [64, 128, 256, 512];
-
 impl ResNetVariant {
     pub(crate) fn feature_dim(self) -> i64 {
-        PLANES[3] * self.expansion()
+        self.planes()[3] * self.expansion()
+    }
+
+    /// Channels of each stage, before a bottleneck's expansion.
+    fn planes(self) -> [i64; 4] {
+        [1, 2, 4, 8].map(|times| times * self.width)
     }
 
     fn expansion(self) -> i64 {
@@ -118,11 +123,11 @@ pub(crate) struct ResNet {
 impl ResNet {
     pub(crate) fn new(store: &mut Store, variant: ResNetVariant) -> Result<Self, TensorError> {
         let mut root = Scope::root(store);
-        let stem_spec = ConvSpec::new(3, PLANES[0], 7).stride(2);
+        let stem_spec = ConvSpec::new(3, variant.width, 7).stride(2);
         let stem = ConvNorm::named(&mut root, ["conv1", "bn1"], stem_spec, NormSpec::TORCH, Activation::Relu)?;
         let mut blocks = Vec::new();
-        let mut inputs = PLANES[0];
-        for (stage, (planes, count)) in PLANES.into_iter().zip(variant.blocks).enumerate() {
+        let mut inputs = variant.width;
+        for (stage, (planes, count)) in variant.planes().into_iter().zip(variant.blocks).enumerate() {
             for index in 0..count {
                 let stride = if stage > 0 && index == 0 { 2 } else { 1 };
                 let mut at = root.at(format_args!("layer{}.{index}", stage + 1));

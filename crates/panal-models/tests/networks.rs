@@ -27,7 +27,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 /// About which value a batch norm's weights lie; as in networks.py.
 fn gamma(arch: Arch, name: &str) -> f64 {
     let last = match arch {
-        Arch::Resnet18 | Arch::Resnet34 => ".bn2.weight",
+        Arch::Resnet18 | Arch::Resnet34 | Arch::Resnet10W24 => ".bn2.weight",
         _ => ".bn3.weight",
     };
     match arch.name() {
@@ -155,5 +155,5 @@ golden! {
     wide_resnet50_2 => WideResnet50_2, resnext50_32x4d => Resnext50_32x4d, mobilenet_v2 => MobilenetV2,
     efficientnet_b0 => EfficientnetB0, efficientnet_b1 => EfficientnetB1, efficientnet_b2 => EfficientnetB2,
     efficientnet_b3 => EfficientnetB3, efficientnet_b4 => EfficientnetB4, efficientnet_b5 => EfficientnetB5,
-    efficientnet_b6 => EfficientnetB6, efficientnet_b7 => EfficientnetB7,
+    efficientnet_b6 => EfficientnetB6, efficientnet_b7 => EfficientnetB7, resnet10_w24 => Resnet10W24,
 }

@@ -14,8 +14,12 @@ use crate::cli::ConfigArgs;
 use crate::suggest;
 
 /// The built-in configurations: name and text.
-pub(crate) const PRESETS: &[(&str, &str)] =
-    &[("tutorial", include_str!("../presets/tutorial.toml")), ("tuned", include_str!("../presets/tuned.toml"))];
+pub(crate) const PRESETS: &[(&str, &str)] = &[
+    ("tutorial", include_str!("../presets/tutorial.toml")),
+    ("tuned", include_str!("../presets/tuned.toml")),
+    ("insects", include_str!("../presets/insects.toml")),
+    ("backbone", include_str!("../presets/backbone.toml")),
+];
 
 /// The preset of those who name none.
 pub(crate) const DEFAULT_PRESET: &str = "tutorial";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
-use panal_data::{BadFiles, Cached, DataSource, Excluded, ImageFolder, Subset, stratified_split};
+use panal_data::{BadFiles, Cached, DataError, DataSource, Excluded, ImageFolder, Insects, Subset, stratified_split};
 use panal_hub::{Catalogue, Hub};
 use panal_report::{ExcludedFile, Origin, SplitRecord};
 use serde_json::json;
@@ -15,7 +15,22 @@ use crate::console::Console;
 use crate::record;
 
 /// Bound of the decoded images kept in memory, for each split: epochs read the same files again.
-const CACHE_BYTES: usize = 512 << 20;
+const CACHE_BYTES: usize = 1 << 30;
+
+/// A data set that panal draws: its id, what it is, and the images to train and to evaluate on.
+type Drawn = (&'static str, &'static str, fn(u64) -> Result<[Insects; 2], DataError>);
+
+/// The data sets that are always there, for they are drawn.
+const DRAWN: [Drawn; 2] = [
+    ("insects", "ants and bees", Insects::lab),
+    ("insects-others", "every other species, to pretrain on", Insects::pretraining),
+];
+
+/// The pictures and the weights made from them are panal's own.
+const DRAWN_LICENCE: &str = "MIT OR Apache-2.0";
+
+/// Drawn data sets are named by what they show alone; this seed is theirs.
+const DRAWN_SEED: u64 = 0;
 
 /// Training and evaluation images, and what a record says of them.
 pub(crate) struct Data {
@@ -31,8 +46,11 @@ pub(crate) struct Data {
     pub(crate) seconds: f64,
 }
 
-/// A data set with a `train` and a `val` folder.
+/// A drawn data set, or one with a `train` and a `val` folder.
 pub(crate) fn open_lab(what: &str, skip_bad: bool, console: &Console) -> Result<Data> {
+    if let Some(data) = draw(what)? {
+        return Ok(data);
+    }
     let place = Place::find(what, console)?;
     if !place.has_splits() {
         bail!("{} must hold the folders `train` and `val`, each with one folder a class", place.folder.display());
@@ -42,8 +60,25 @@ pub(crate) fn open_lab(what: &str, skip_bad: bool, console: &Console) -> Result<
 
 /// The same, or one folder of classes of which a share is held out.
 pub(crate) fn open_any(what: &str, share: f64, seed: u64, skip_bad: bool, console: &Console) -> Result<Data> {
+    if let Some(data) = draw(what)? {
+        return Ok(data);
+    }
     let place = Place::find(what, console)?;
     if place.has_splits() { place.open_splits(skip_bad) } else { place.open_and_split(share, seed, skip_bad) }
+}
+
+/// The drawn data set of this name, if there is one; a folder called so is meant by `./NAME`.
+fn draw(what: &str) -> Result<Option<Data>> {
+    let Some((id, title, open)) = DRAWN.into_iter().find(|(id, ..)| *id == what) else { return Ok(None) };
+    let clock = Instant::now();
+    let [train, eval] = open(DRAWN_SEED)?.map(|images| -> Arc<dyn DataSource> { kept(Arc::new(images)) });
+    let about = About { id: id.into(), title: format!("{id}: {title}"), origin: Origin::SyntheticInsects };
+    about.with(train, eval, Vec::new(), clock).map(Some)
+}
+
+/// The same images, decoded or drawn once as far as there is room.
+fn kept(images: Arc<dyn DataSource>) -> Arc<dyn DataSource> {
+    Arc::new(Cached::new(images, CACHE_BYTES))
 }
 
 /// One folder of classes, with the files that are not used.
@@ -52,7 +87,7 @@ pub(crate) fn open_folder(folder: &Path, skip_bad: bool) -> Result<(Arc<dyn Data
     let images = ImageFolder::open(folder, bad)?;
     images.require_classes(2)?;
     let excluded = images.excluded().iter().map(excluded_file).collect();
-    Ok((Arc::new(Cached::new(Arc::new(images), CACHE_BYTES)), excluded))
+    Ok((kept(Arc::new(images)), excluded))
 }
 
 fn excluded_file(file: &Excluded) -> ExcludedFile {
@@ -66,11 +101,16 @@ pub(crate) fn report_excluded(excluded: &[ExcludedFile]) {
     }
 }
 
-/// A folder with images, and what it is called.
-struct Place {
+/// What a data set is called, and what its images are.
+struct About {
     id: String,
     title: String,
     origin: Origin,
+}
+
+/// A folder with images.
+struct Place {
+    about: About,
     folder: std::path::PathBuf,
 }
 
@@ -83,7 +123,8 @@ impl Place {
                 .canonicalize()?
                 .file_name()
                 .map_or_else(|| what.to_owned(), |name| name.to_string_lossy().into_owned());
-            return Ok(Self { title: id.clone(), id, origin: Origin::NotStated, folder: path.to_owned() });
+            let about = About { title: id.clone(), id, origin: Origin::NotStated };
+            return Ok(Self { about, folder: path.to_owned() });
         }
         let hub = Hub::from_env()?;
         let (entry, _) =
@@ -91,7 +132,7 @@ impl Place {
         let (id, title) = (entry.id.clone(), entry.title.clone());
         let fetched = hub.dataset(&id, &console.hub_progress())?;
         tracing::info!("{title}: {}", fetched.path.display());
-        Ok(Self { id, title, origin: Origin::RealPhotographs, folder: fetched.path })
+        Ok(Self { about: About { id, title, origin: Origin::RealPhotographs }, folder: fetched.path })
     }
 
     fn has_splits(&self) -> bool {
@@ -108,7 +149,7 @@ impl Place {
         let (train, mut excluded) = open("train")?;
         let (eval, more) = open("val")?;
         excluded.extend(more);
-        self.into_data(train, eval, excluded, clock)
+        self.about.with(train, eval, excluded, clock)
     }
 
     fn open_and_split(self, share: f64, seed: u64, skip_bad: bool) -> Result<Data> {
@@ -118,10 +159,12 @@ impl Place {
         let fold = stratified_split(&labels, share, seed)?;
         let train = Arc::new(Subset::new(whole.clone(), fold.train)?);
         let eval = Arc::new(Subset::new(whole, fold.held_out)?);
-        self.into_data(train, eval, excluded, clock)
+        self.about.with(train, eval, excluded, clock)
     }
+}
 
-    fn into_data(
+impl About {
+    fn with(
         self,
         train: Arc<dyn DataSource>,
         eval: Arc<dyn DataSource>,
@@ -131,10 +174,7 @@ impl Place {
         report_excluded(&excluded);
         if train.classes() != eval.classes() {
             let (train, eval) = (train.classes().join(", "), eval.classes().join(", "));
-            bail!(
-                "{}: the training images have the classes [{train}], the evaluation images [{eval}]",
-                self.folder.display()
-            );
+            bail!("{}: the training images have the classes [{train}], the evaluation images [{eval}]", self.title);
         }
         let (train_record, eval_record) = (record::split(train.as_ref())?, record::split(eval.as_ref())?);
         tracing::info!(
@@ -181,8 +221,12 @@ fn list(global: &Global) -> Result<()> {
             json!({ "id": entry.id, "title": entry.title, "licence": entry.licence, "citation": entry.citation,
                     "homepage": entry.homepage, "url": entry.url, "bytes": entry.bytes })
         });
-        println!("{:#}", json!(entries.collect::<Vec<_>>()));
+        let drawn = DRAWN.map(|(id, title, _)| json!({ "id": id, "title": title, "licence": DRAWN_LICENCE }));
+        println!("{:#}", json!(drawn.into_iter().chain(entries).collect::<Vec<_>>()));
         return Ok(());
+    }
+    for (id, title, _) in DRAWN {
+        println!("{id}  {title}\n  {}, drawn by panal\n  licence: {DRAWN_LICENCE}", Origin::SyntheticInsects);
     }
     for entry in catalogue.datasets() {
         println!(
@@ -194,15 +238,25 @@ fn list(global: &Global) -> Result<()> {
 }
 
 fn describe(what: &str, skip_bad: bool, global: &Global, console: &Console) -> Result<()> {
-    let place = Place::find(what, console)?;
-    let folders: Vec<_> = if place.has_splits() {
-        ["train", "val"].map(|split| (split, place.folder.join(split))).to_vec()
-    } else {
-        vec![("all", place.folder.clone())]
+    let (title, splits) = match draw(what)? {
+        Some(data) => (data.title, vec![("train", data.train, Vec::new()), ("val", data.eval, Vec::new())]),
+        None => {
+            let place = Place::find(what, console)?;
+            let folders = if place.has_splits() {
+                vec![("train", place.folder.join("train")), ("val", place.folder.join("val"))]
+            } else {
+                vec![("all", place.folder)]
+            };
+            let open = |(split, folder): (&'static str, std::path::PathBuf)| -> Result<_> {
+                let (images, excluded) =
+                    open_folder(&folder, skip_bad).with_context(|| format!("in {}", folder.display()))?;
+                Ok((split, images, excluded))
+            };
+            (place.about.title, folders.into_iter().map(open).collect::<Result<_>>()?)
+        }
     };
     let mut described = Vec::new();
-    for (split, folder) in folders {
-        let (images, excluded) = open_folder(&folder, skip_bad).with_context(|| format!("in {}", folder.display()))?;
+    for (split, images, excluded) in splits {
         let split_record = record::split(images.as_ref())?;
         if !global.json {
             println!("{split}: {} images, digest {}", images.len(), split_record.digest);
@@ -217,7 +271,7 @@ fn describe(what: &str, skip_bad: bool, global: &Global, console: &Console) -> R
             .push(json!({ "split": split, "classes": images.classes(), "images": split_record, "excluded": excluded }));
     }
     if global.json {
-        println!("{:#}", json!({ "data": place.title, "folder": place.folder, "splits": described }));
+        println!("{:#}", json!({ "data": title, "splits": described }));
     }
     Ok(())
 }

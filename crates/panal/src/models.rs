@@ -13,8 +13,18 @@ use crate::cli::Global;
 use crate::console::Console;
 use crate::run::Initial;
 
-/// The weights that `init` names: `imagenet1k` for the architecture's own, weights of the catalogue, or a file.
+/// The name of the weights that come with panal.
+const BUILTIN: &str = "insects";
+
+/// The weights that `init` names: `imagenet1k` for the architecture's own, `insects` for those that come with panal, weights of
+/// the catalogue, or a file.
 pub(crate) fn initial(arch: Arch, init: &str, console: &Console) -> Result<Initial> {
+    if init == BUILTIN {
+        let weights = panal_models::insects_weights()?;
+        let digest = weights.digest()?;
+        tracing::info!("weights: {} (built in, pretrained on synthetic insects)", weights.source.display());
+        return Ok(Initial { id: weights.source.display().to_string(), digest, weights: Rc::new(weights) });
+    }
     let (id, path) = if Path::new(init).is_file() {
         (init.to_owned(), Path::new(init).to_owned())
     } else {
@@ -48,7 +58,7 @@ fn ids(hub: &Hub, arch: Arch) -> Result<Vec<String>> {
 pub(crate) fn run(global: &Global) -> Result<()> {
     let hub = Hub::from_env()?;
     let describe = |arch: Arch| {
-        let weights = ids(&hub, arch)?;
+        let weights = if arch == Arch::Resnet10W24 { vec![BUILTIN.to_owned()] } else { ids(&hub, arch)? };
         Ok(json!({
             "model": arch.name(), "parameters": arch.num_params(), "features": arch.feature_dim(),
             "image_size": arch.preprocessing().crop, "weights": weights,

@@ -66,11 +66,7 @@ pub(super) fn attempt(
             Some((None, Some(total))) if total == part.bytes() => return Ok(()),
             _ => return Err(anew(part, "the server has no more of this file than what is here")),
         },
-        status if is_passing(status) => {
-            let reason = DownloadFault::Status { status: status.as_u16() }.to_string();
-            return Err(Failure::Passing { reason, wait: retry_after(&head.headers) });
-        }
-        status => return Err(no(url, DownloadFault::Status { status: status.as_u16() })),
+        status => return Err(refusal(url, status, &head.headers)),
     };
     if let Some(total) = total
         && let Err(error) = expect.verify_length(url, total)
@@ -79,6 +75,17 @@ pub(super) fn attempt(
         return Err(error.into());
     }
     receive(url, body, total.or(expect.bytes), part, expect, progress)
+}
+
+/// Asks `url` for its first byte, and does not wait for more.
+pub(super) fn first_byte(agent: &Agent, url: &str, limit: Duration) -> Result<(), Failure> {
+    let request = agent.get(url).header(header::RANGE, "bytes=0-0");
+    let request = request.config().timeout_global(Some(limit)).build();
+    let response = request.call().map_err(|error| failure(agent, url, &error))?;
+    match response.status() {
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(()),
+        status => Err(refusal(url, status, response.headers())),
+    }
 }
 
 /// Appends the body to `part`, up to `total` bytes in all where that is known.
@@ -134,6 +141,15 @@ fn failure(agent: &Agent, url: &str, error: &ureq::Error) -> Failure {
         }
         _ => no(url, DownloadFault::Refused(error.to_string())),
     }
+}
+
+/// What a status means that brings no contents.
+fn refusal(url: &str, status: StatusCode, headers: &HeaderMap) -> Failure {
+    let fault = DownloadFault::Status { status: status.as_u16() };
+    if is_passing(status) {
+        return Failure::Passing { reason: fault.to_string(), wait: retry_after(headers) };
+    }
+    no(url, fault)
 }
 
 fn no(url: &str, fault: DownloadFault) -> Failure {

@@ -33,6 +33,28 @@ impl fmt::Display for Origin {
     }
 }
 
+impl Origin {
+    /// The address, of what is at a server.
+    pub(super) fn url(&self) -> Option<&str> {
+        match self {
+            Origin::Cache(_) | Origin::Folder(_) => None,
+            Origin::Mirror(url) | Origin::Official(url) => Some(url),
+        }
+    }
+}
+
+impl Tried {
+    /// What came of one source; the error's own words for where it was are left out.
+    pub(super) fn new(origin: &Origin, error: HubError) -> Tried {
+        let reason = match error {
+            HubError::Download { fault, .. } => fault.to_string(),
+            HubError::Archive { fault, .. } => fault.to_string(),
+            other => other.to_string(),
+        };
+        Tried { source: origin.to_string(), reason }
+    }
+}
+
 impl From<&Origin> for Source {
     fn from(origin: &Origin) -> Source {
         match origin {
@@ -66,13 +88,9 @@ impl Hub {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) if self.is_hopeless(&error) => return Err(error),
                 Err(error) => {
-                    let reason = match error {
-                        HubError::Download { fault, .. } => fault.to_string(),
-                        HubError::Archive { fault, .. } => fault.to_string(),
-                        other => other.to_string(),
-                    };
-                    progress.message(&format!("{origin} does not serve: {reason}"));
-                    tried.push(Tried { source: origin.to_string(), reason });
+                    let failed = Tried::new(&origin, error);
+                    progress.message(&format!("{} does not serve: {}", failed.source, failed.reason));
+                    tried.push(failed);
                 }
             }
         }

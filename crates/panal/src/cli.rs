@@ -58,7 +58,7 @@ pub(crate) enum Command {
 }
 
 /// Where a configuration comes from and what is changed in it.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigArgs {
     /// A built-in configuration, by name
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
@@ -68,7 +68,7 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Architecture, by torchvision's name (see `panal models`)
+    /// Architecture, by name (see `panal models`)
     #[arg(long, value_name = "ARCH")]
     pub(crate) model: Option<String>,
 
@@ -102,9 +102,14 @@ pub(crate) struct LabArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
 
-    /// A data set of the catalogue, or a folder with `train` and `val` folders of one folder a class
+    /// hymenoptera (photographs), insects (drawn by panal), or a folder with `train` and `val` folders of one folder a class
+    /// [default: hymenoptera with ImageNet weights where both can be had, else insects]
     #[arg(long, value_name = "ID|DIR")]
     pub(crate) data: Option<String>,
+
+    /// The built-in insects with one seed, in under a minute of training
+    #[arg(long, conflicts_with_all = ["data", "preset", "config", "model", "seeds", "folds"])]
+    pub(crate) quick: bool,
 
     /// Run only this row, by name or number; may be said several times
     #[arg(long = "row", value_name = "NAME|N")]
@@ -203,6 +208,10 @@ pub(crate) struct PredictArgs {
 pub(crate) struct DataArgs {
     /// A data set of the catalogue to fetch and describe, or a folder to describe; without it, the catalogue
     pub(crate) what: Option<String>,
+
+    /// Write a picture of every species that panal draws, four of each, to this file (.jpg or .png)
+    #[arg(long, value_name = "FILE", conflicts_with = "what")]
+    pub(crate) sheet: Option<PathBuf>,
 
     /// Leave out images that cannot be decoded, and list them, in place of stopping
     #[arg(long)]

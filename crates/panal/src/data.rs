@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
-use panal_data::{BadFiles, Cached, DataError, DataSource, Excluded, ImageFolder, Insects, Subset, stratified_split};
+use panal_data::{
+    BadFiles, Cached, DataError, DataSource, Excluded, ImageFolder, Insects, Subset, contact_sheet, stratified_split,
+};
 use panal_hub::{Catalogue, Hub};
 use panal_report::{ExcludedFile, Origin, SplitRecord};
 use serde_json::json;
@@ -208,10 +210,26 @@ fn counts(train: &dyn DataSource, eval: &dyn DataSource) -> String {
 }
 
 pub(crate) fn run(args: &DataArgs, global: &Global, console: &Console) -> Result<()> {
-    match &args.what {
-        None => list(global),
-        Some(what) => describe(what, args.skip_bad, global, console),
+    match (&args.what, &args.sheet) {
+        (None, None) => list(global),
+        (None, Some(file)) => write_sheet(file),
+        (Some(what), _) => describe(what, args.skip_bad, global, console),
     }
+}
+
+/// Draws the contact sheet; the file appears whole or not at all.
+fn write_sheet(file: &Path) -> Result<()> {
+    let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if !["jpg", "jpeg", "png"].contains(&ending) {
+        bail!("--sheet must end in .jpg or .png, got {}", file.display());
+    }
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let place = tempfile::Builder::new().suffix(&format!(".{ending}")).tempfile_in(folder);
+    let place = place.with_context(|| format!("cannot write in {}", folder.display()))?.into_temp_path();
+    contact_sheet(DRAWN_SEED, 3, 4)?.save(&place).with_context(|| format!("cannot write {}", file.display()))?;
+    place.persist(file).with_context(|| format!("cannot write {}", file.display()))?;
+    println!("{}", file.display());
+    Ok(())
 }
 
 fn list(global: &Global) -> Result<()> {
@@ -238,10 +256,11 @@ fn list(global: &Global) -> Result<()> {
 }
 
 fn describe(what: &str, skip_bad: bool, global: &Global, console: &Console) -> Result<()> {
-    let (title, splits) = match draw(what)? {
-        Some(data) => (data.title, vec![("train", data.train, Vec::new()), ("val", data.eval, Vec::new())]),
+    let (title, folder, splits) = match draw(what)? {
+        Some(data) => (data.title, None, vec![("train", data.train, Vec::new()), ("val", data.eval, Vec::new())]),
         None => {
             let place = Place::find(what, console)?;
+            let whole = place.folder.clone();
             let folders = if place.has_splits() {
                 vec![("train", place.folder.join("train")), ("val", place.folder.join("val"))]
             } else {
@@ -252,7 +271,7 @@ fn describe(what: &str, skip_bad: bool, global: &Global, console: &Console) -> R
                     open_folder(&folder, skip_bad).with_context(|| format!("in {}", folder.display()))?;
                 Ok((split, images, excluded))
             };
-            (place.about.title, folders.into_iter().map(open).collect::<Result<_>>()?)
+            (place.about.title, Some(whole), folders.into_iter().map(open).collect::<Result<_>>()?)
         }
     };
     let mut described = Vec::new();
@@ -271,7 +290,7 @@ fn describe(what: &str, skip_bad: bool, global: &Global, console: &Console) -> R
             .push(json!({ "split": split, "classes": images.classes(), "images": split_record, "excluded": excluded }));
     }
     if global.json {
-        println!("{:#}", json!({ "data": title, "splits": described }));
+        println!("{:#}", json!({ "data": title, "folder": folder, "splits": described }));
     }
     Ok(())
 }

@@ -11,12 +11,13 @@ use crate::config::{self, Lab, Row};
 use crate::console::Console;
 use crate::run::Runner;
 use crate::saved::{self, Card};
-use crate::{data, device};
+use crate::{choice, data, device, record};
 
 pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<()> {
-    let lab = config::load(&args.config, &flags(args))?;
+    let (chosen, other_data) = choice::choose(args)?;
+    let lab = config::load(&chosen, &flags(args, other_data.as_deref()))?;
     let rows = lab.select(&args.rows)?;
-    let folder = folder(args, &lab);
+    let folder = folder(args, &lab, other_data.as_deref());
     check_folder(&folder).context("name another folder with --results")?;
     let data = data::open_lab(&lab.data, args.config.skip_bad, console)?;
     let mut runner = Runner::new(&lab, &data, device::choose(global)?, console);
@@ -27,16 +28,18 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
 
     let journal = folder.join("runs.jsonl");
     let mut records = earlier(&journal, &lab, &runner, &rows, args.config.resume)?;
-    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    let (runs, mut number) = (rows.len() as u64 * lab.seeds, 0);
     for &(index, row) in &rows {
         for seed in lab.seed..lab.seed + lab.seeds {
+            number += 1;
             if records.iter().any(|record| record.row == row.name && record.seed == seed) {
                 tracing::info!("{}, seed {seed}: done before", row.name);
                 continue;
             }
+            tracing::info!("run {number} of {runs}: {}, seed {seed}", row.name);
             let place = folder.join("running").join(format!("{}-{seed}", index + 1));
             std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
-            let trained = runner.run(index, row, seed, &place, command.clone())?;
+            let trained = runner.run(index, row, seed, &place, record::command())?;
             if args.keep_models {
                 let path = folder.join("models").join(format!("row{}-seed{seed}.safetensors", index + 1));
                 std::fs::create_dir_all(folder.join("models"))?;
@@ -61,16 +64,22 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     Ok(())
 }
 
-fn flags(args: &LabArgs) -> Vec<(&'static str, Value)> {
+fn flags(args: &LabArgs, data: Option<&str>) -> Vec<(&'static str, Value)> {
     let number = |key, value: Option<i64>| value.map(|value| (key, Value::Integer(value)));
-    let data = args.data.clone().map(|data| ("data", Value::String(data)));
-    [number("seeds", args.seeds), number("seed", args.seed), data].into_iter().flatten().collect()
+    let data = data.map(|data| ("data", Value::String(data.to_owned())));
+    [number("seeds", if args.quick { Some(1) } else { args.seeds }), number("seed", args.seed), data]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
-/// `results/<lab>-<model>`, apart for cross-validation and for each data set that is not the lab's own.
-fn folder(args: &LabArgs, lab: &Lab) -> PathBuf {
+/// `results/<lab>-<model>`, apart for a quick run, for cross-validation and for each data set that is not the lab's own.
+fn folder(args: &LabArgs, lab: &Lab, data: Option<&str>) -> PathBuf {
     let mut name = format!("{}-{}", lab.name, lab.model);
-    if let Some(data) = &args.data {
+    if args.quick {
+        name += "-quick";
+    }
+    if let Some(data) = data {
         let data = Path::new(data).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         name += &format!("-{data}");
     }

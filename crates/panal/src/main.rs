@@ -3,6 +3,7 @@
 //! 0: done. 1: it failed, and one error on standard error says why. 2: the command line was wrong. 130: interrupted, checkpoint kept.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod choice;
 mod cli;
 mod config;
 mod console;

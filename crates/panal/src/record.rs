@@ -18,6 +18,11 @@ pub(crate) fn versions() -> Versions {
     }
 }
 
+/// What was typed, wherever the program lies.
+pub(crate) fn command() -> String {
+    ["panal".to_owned()].into_iter().chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
+}
+
 /// Counts and digest of one split.
 pub(crate) fn split(source: &dyn DataSource) -> Result<SplitRecord> {
     Ok(SplitRecord { digest: source.digest()?, per_class: source.class_counts() })

@@ -8,7 +8,7 @@ use crate::cli::{Global, TrainArgs};
 use crate::console::Console;
 use crate::run::Runner;
 use crate::saved::{self, Card};
-use crate::{config, data, device};
+use crate::{config, data, device, record};
 
 pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Result<()> {
     let lab = config::load(&args.config, &[("data", Value::String(args.data.clone()))])?;
@@ -22,8 +22,7 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
 
     let place = args.out.join("running");
     std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
-    let command = std::env::args().collect::<Vec<_>>().join(" ");
-    let trained = runner.run(index, row, args.seed, &place, command)?;
+    let trained = runner.run(index, row, args.seed, &place, record::command())?;
     let path = args.out.join("model.safetensors");
     saved::write(&path, &trained.model, &Card::new(&lab, &trained.record))?;
     panal_report::rewrite_runs(&args.out.join("record.jsonl"), std::slice::from_ref(&trained.record))?;

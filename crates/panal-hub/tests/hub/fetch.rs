@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use panal_hub::{Catalogue, Hub, HubBuilder, HubError, Mirror, Quiet, Source, Status};
 use tempfile::TempDir;
@@ -422,4 +423,35 @@ fn a_cache_that_can_not_be_written_is_told_at_once() {
     let error = lab.hub().weights("net-v1", &Quiet).unwrap_err();
     assert!(matches!(&error, HubError::Io { path, .. } if path.starts_with(lab.cache())), "{error}");
     assert_eq!(lab.server.count(), 0);
+}
+
+#[test]
+fn what_can_be_had_is_asked_once_and_within_the_limit() {
+    let limit = Duration::from_millis(500);
+    let lab = Lab::with(|request| match request.path.as_str() {
+        "/official/net-v1.pth" => Reply::new(503, b""),
+        "/official/net-v2.pth" => Reply::ok(b"").silence(),
+        _ => honest(request),
+    });
+    let reasons = |id: &str| match lab.hub().reach(id, limit) {
+        Err(HubError::Unobtainable { tried, .. }) => tried.into_iter().map(|tried| tried.reason).collect::<Vec<_>>(),
+        other => panic!("{id}: {other:?}"),
+    };
+    lab.hub().reach("toy", limit).unwrap();
+    assert!(!lab.cache().join("toy.zip").exists(), "asking keeps nothing");
+    assert!(reasons("net-v1")[1].contains("503"));
+    let started = Instant::now();
+    assert!(reasons("net-v2")[1].contains("timeout"), "{:?}", reasons("net-v2"));
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert!(reasons("net-mirror")[1].contains("there is none"));
+    // No second try, and no more than a byte asked for.
+    let asked = lab.server.requests();
+    assert_eq!(asked.iter().filter(|request| request.path == "/official/net-v1.pth").count(), 1);
+    assert!(asked.iter().all(|request| request.header("range") == Some("bytes=0-0")));
+
+    fs::write(lab.mirror().join("net-mirror.pth"), weights(3)).unwrap();
+    lab.hub_with_mirror().reach("net-mirror", limit).unwrap();
+    let offline = lab.builder().offline(true).build().reach("toy", limit).unwrap_err().to_string();
+    assert!(offline.contains("PANAL_OFFLINE"), "{offline}");
+    assert_eq!(lab.server.requests().len(), asked.len(), "neither needed the server");
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::cli::{DataArgs, Global};
 use crate::console::Console;
-use crate::record;
+use crate::{record, unfinished};
 
 /// Bound of the decoded images kept in memory, for each split: epochs read the same files again.
 const CACHE_BYTES: usize = 1 << 30;
@@ -223,9 +223,7 @@ fn write_sheet(file: &Path) -> Result<()> {
     if !["jpg", "jpeg", "png"].contains(&ending) {
         bail!("--sheet must end in .jpg or .png, got {}", file.display());
     }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let place = tempfile::Builder::new().suffix(&format!(".{ending}")).tempfile_in(folder);
-    let place = place.with_context(|| format!("cannot write in {}", folder.display()))?.into_temp_path();
+    let place = unfinished::beside(file)?.into_temp_path();
     contact_sheet(DRAWN_SEED, 3, 4)?.save(&place).with_context(|| format!("cannot write {}", file.display()))?;
     place.persist(file).with_context(|| format!("cannot write {}", file.display()))?;
     println!("{}", file.display());

@@ -19,6 +19,7 @@ mod run;
 mod saved;
 mod suggest;
 mod train;
+mod unfinished;
 
 use std::process::ExitCode;
 

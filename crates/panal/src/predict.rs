@@ -15,7 +15,7 @@ use tch::{Device, Kind, no_grad};
 use crate::cli::{Global, PredictArgs};
 use crate::console::Console;
 use crate::saved::Saved;
-use crate::{device, interrupt, saved};
+use crate::{device, interrupt, saved, unfinished};
 
 /// What is said of one image.
 #[derive(Serialize)]
@@ -153,10 +153,7 @@ impl Output {
         let (sink, file): (Box<dyn Write>, _) = match out {
             None => (Box::new(io::stdout().lock()), None),
             Some(path) => {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                let temp = tempfile::NamedTempFile::new_in(folder)
-                    .with_context(|| format!("cannot write in {}", folder.display()))?;
-                let (file, temp) = temp.into_parts();
+                let (file, temp) = unfinished::beside(path)?.into_parts();
                 (Box::new(io::BufWriter::new(file)), Some((temp, path.to_owned())))
             }
         };

@@ -1,0 +1,17 @@
+//! A file that takes its name only once it is whole. What is written into it is the caller's.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tempfile::NamedTempFile;
+
+/// A file beside `path`, with its ending, to be written and then moved there; gone where that does not happen.
+pub(crate) fn beside(path: &Path) -> Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let ending = path.extension().map(|ending| format!(".{}", ending.to_string_lossy())).unwrap_or_default();
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, as for any new file
+    let file = builder.prefix(".unfinished-").suffix(&ending).tempfile_in(folder);
+    file.with_context(|| format!("cannot write in {}", folder.display()))
+}

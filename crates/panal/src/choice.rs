@@ -32,7 +32,7 @@ pub(crate) fn choose(args: &LabArgs) -> Result<(ConfigArgs, Option<String>)> {
             Ok(()) => (own, None),
             Err(why) => {
                 tracing::warn!(
-                    "{why}: running the built-in lab on synthetic insects, some minutes on 2 cores \
+                    "{why}: running the built-in lab on synthetic insects, under 2 minutes on 2 cores \
                      (`--data hymenoptera` insists on the photographs)"
                 );
                 insects()

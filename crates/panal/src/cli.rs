@@ -156,7 +156,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(crate) seed: u64,
 
-    /// Where the model goes: model.safetensors and record.json
+    /// Where the model goes: model.safetensors and record.jsonl
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
 }

@@ -109,3 +109,43 @@ fn the_contact_sheet_is_written_whole_or_refused() {
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("sheet.gif") && said.err.contains(".png"), "{}", said.err);
 }
+
+#[test]
+fn what_is_changed_by_set_is_meant_as_it_is() {
+    let place = common::Place::new();
+    let quick = ["--row", "linear probing", "--seeds", "1", "--set", "row.2.init=random", "--set", "batch=4"];
+    let data = format!("data={}", place.path("images").display());
+    let said = lab(&place.path("results"), &[&quick[..], &["--set", &data]].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(!said.err.contains("can't be reached"), "{}", said.err);
+    assert_eq!(table(&place.path("results/tutorial-resnet18-images"))[0]["origin"], "origin not stated");
+}
+
+#[test]
+fn weights_and_network_that_do_not_fit_are_refused_with_what_fits() {
+    let results = tempfile::tempdir().unwrap();
+    let said = lab(results.path(), &[&PROBING[..], &["--data", "insects", "--model", "resnet18"]].concat());
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("are for resnet10_w24, and the model is resnet18"), "{}", said.err);
+    let said = lab(results.path(), &[&PROBING[..], &["--set", "model=resnet10_w24", "--set", "data=insects"]].concat());
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("--data insects"), "{}", said.err);
+}
+
+#[test]
+fn drawn_insects_and_a_folder_of_that_name_do_not_share_results() {
+    let place = common::Place::new();
+    std::fs::rename(place.path("images"), place.path("insects")).unwrap();
+    let common = ["--preset", "tutorial", "--set", "row.2.init=random", "--set", "batch=4"];
+    let run_on = |data: &str| lab(&place.path("results"), &[&PROBING[..], &common, &["--data", data]].concat());
+    assert_eq!(run_on(place.path("insects").to_str().unwrap()).code, Some(0));
+    let before = std::fs::read(place.path("results/tutorial-resnet18-insects/table.json")).unwrap();
+    let said = run_on("insects");
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("synthetic insects") && said.err.contains("--results"), "{}", said.err);
+    assert_eq!(std::fs::read(place.path("results/tutorial-resnet18-insects/table.json")).unwrap(), before);
+    // The preset's own data by name is the preset's own folder.
+    let said = lab(&place.path("results"), &[&PROBING[..], &["--preset", "insects", "--data", "insects"]].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(place.path("results/insects-resnet10_w24/table.json").exists());
+}

@@ -77,7 +77,13 @@ fn wrong_sets_are_refused_by_name() {
     let said = |species: &[(&str, std::ops::Range<u64>)]| Insects::new("set", species, 0).unwrap_err().to_string();
     assert!(said(&[("ants", 0..2), ("unicorns", 0..2)]).contains("unicorns"));
     assert!(said(&[("ants", 0..2), ("ants", 2..4)]).contains("ants twice"));
-    assert!(contact_sheet(0, 0, 1).unwrap_err().to_string().contains("at least 1"));
+    assert!(said(&[]).contains("at least one"));
+    #[expect(clippy::reversed_empty_ranges, reason = "it is what is refused")]
+    let reversed = 5..2;
+    assert!(said(&[("ants", reversed)]).contains("the numbers of ants"));
+    assert!(said(&[("ants", 0..u64::MAX), ("bees", 0..u64::MAX)]).contains("at most"));
+    assert!(contact_sheet(0, 0, 1).unwrap_err().to_string().contains("columns"));
+    assert!(contact_sheet(0, 1, u32::MAX).unwrap_err().to_string().contains("each"));
 }
 
 #[test]

@@ -196,7 +196,7 @@ pub fn download_with(
 /// Whether a server answers for `url`, asked once for one byte and given `limit` for the whole of it. Nothing is kept.
 ///
 /// # Errors
-/// [`HubError::Download`] with the reason, [`HubError::Setting`] for an unusable `SSL_CERT_FILE`.
+/// [`HubError::Download`] with the reason, [`HubError::Setting`] and [`HubError::Io`] for an unusable `SSL_CERT_FILE`.
 pub(crate) fn ask(url: &str, limit: Duration) -> Result<(), HubError> {
     let patience = Patience { connect: limit, read: limit, ..Patience::default() };
     match attempt::first_byte(&agent(&patience, url)?, url, limit) {

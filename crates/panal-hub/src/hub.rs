@@ -258,18 +258,19 @@ impl Hub {
         self.catalogue.find(id).map(|entry| self.status_of(entry))
     }
 
-    /// Whether an entry can be had: it is in the cache or in the mirror folder, or a server answers for it. Each server is asked
-    /// once, for one byte, and given `limit`.
+    /// Whether an entry can be had: it is in the cache (for a data set, at least its archive is) or in the mirror folder, or a
+    /// server answers for it. Each server is asked once, for one byte, and given `limit`. No contents are verified.
     ///
     /// # Errors
-    /// [`HubError::Unknown`]; [`HubError::Unobtainable`] with every source and why it does not serve.
+    /// [`HubError::Unknown`]; [`HubError::Unobtainable`] with every source and why it does not serve; [`HubError::Setting`] and
+    /// [`HubError::Io`] for an unusable `SSL_CERT_FILE`, which no other source mends.
     pub fn reach(&self, id: &str, limit: Duration) -> Result<(), HubError> {
         let entry = self.catalogue.find(id)?;
-        if matches!(self.status_of(entry), Status::Cached(_) | Status::InMirror(_)) {
+        if matches!(self.status_of(entry), Status::Cached(_)) {
             return Ok(());
         }
         let mut tried = Vec::new();
-        for origin in self.remote_origins(entry) {
+        for origin in [self.cached_file(entry)].into_iter().chain(self.remote_origins(entry)) {
             let origin = match origin {
                 Ok(origin) => origin,
                 Err(reason) => {
@@ -277,9 +278,11 @@ impl Hub {
                     continue;
                 }
             };
-            match origin.url().map_or(Ok(()), |url| download::ask(url, limit)) {
+            let (Origin::Mirror(url) | Origin::Official(url)) = &origin else { return Ok(()) };
+            match download::ask(url, limit) {
                 Ok(()) => return Ok(()),
-                Err(error) => tried.push(Tried::new(&origin, error)),
+                Err(error @ HubError::Download { .. }) => tried.push(Tried::new(&origin, error)),
+                Err(error) => return Err(error),
             }
         }
         Err(HubError::Unobtainable { id: entry.id.clone(), tried, remedy: self.remedy(entry) })

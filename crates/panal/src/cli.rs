@@ -103,7 +103,7 @@ pub(crate) struct LabArgs {
     pub(crate) config: ConfigArgs,
 
     /// hymenoptera (photographs), insects (drawn by panal), or a folder with `train` and `val` folders of one folder a class
-    /// [default: hymenoptera with ImageNet weights where both can be had, else insects]
+    /// (./NAME for a folder called like one of these) [default: hymenoptera with ImageNet weights where both can be had, else insects]
     #[arg(long, value_name = "ID|DIR")]
     pub(crate) data: Option<String>,
 
@@ -138,7 +138,7 @@ pub(crate) struct LabArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// A folder of one folder a class, or one with `train` and `val` folders of such, or a data set of the catalogue
+    /// A folder of one folder a class, or one with `train` and `val` folders of such, or a data set by name (see `panal data`)
     pub(crate) data: String,
 
     #[command(flatten)]
@@ -206,7 +206,7 @@ pub(crate) struct PredictArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
-    /// A data set of the catalogue to fetch and describe, or a folder to describe; without it, the catalogue
+    /// A data set to describe, fetched where it has to be, or a folder; without it, the known data sets are listed
     pub(crate) what: Option<String>,
 
     /// Write a picture of every species that panal draws, four of each, to this file (.jpg or .png)

@@ -35,7 +35,7 @@ pub(crate) struct Lab {
     pub(crate) name: String,
     /// What stands above the table.
     pub(crate) title: String,
-    /// A data set of the catalogue, or a folder.
+    /// A data set that panal draws or that is in the catalogue, or a folder.
     pub(crate) data: String,
     /// Architecture of every row.
     pub(crate) model: Arch,
@@ -61,7 +61,7 @@ pub(crate) struct Lab {
 pub(crate) struct Row {
     /// Name, unique in the lab.
     pub(crate) name: String,
-    /// Where the weights come from: `imagenet1k`, `random`, weights of the catalogue by name, or a weight file.
+    /// Where the weights come from: `imagenet1k`, `insects` (come with panal), `random`, weights of the catalogue by name, or a weight file.
     pub(crate) init: String,
     /// The transform of the training images, by name.
     pub(crate) augment: String,

@@ -1,4 +1,4 @@
-//! Images for every command: a data set of the catalogue or a folder, opened, checked and told of; and `panal data`.
+//! Images for every command: a drawn data set, one of the catalogue or a folder, opened, checked and told of; and `panal data`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -212,21 +212,25 @@ fn counts(train: &dyn DataSource, eval: &dyn DataSource) -> String {
 pub(crate) fn run(args: &DataArgs, global: &Global, console: &Console) -> Result<()> {
     match (&args.what, &args.sheet) {
         (None, None) => list(global),
-        (None, Some(file)) => write_sheet(file),
+        (None, Some(file)) => write_sheet(file, global),
         (Some(what), _) => describe(what, args.skip_bad, global, console),
     }
 }
 
 /// Draws the contact sheet; the file appears whole or not at all.
-fn write_sheet(file: &Path) -> Result<()> {
-    let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    if !["jpg", "jpeg", "png"].contains(&ending) {
+fn write_sheet(file: &Path, global: &Global) -> Result<()> {
+    let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if !["jpg", "jpeg", "png"].contains(&ending.as_str()) {
         bail!("--sheet must end in .jpg or .png, got {}", file.display());
     }
     let place = unfinished::beside(file)?.into_temp_path();
     contact_sheet(DRAWN_SEED, 3, 4)?.save(&place).with_context(|| format!("cannot write {}", file.display()))?;
     place.persist(file).with_context(|| format!("cannot write {}", file.display()))?;
-    println!("{}", file.display());
+    if global.json {
+        println!("{:#}", json!({ "sheet": file }));
+    } else {
+        println!("{}", file.display());
+    }
     Ok(())
 }
 

@@ -2,22 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use panal_report::{RunRecord, Table, check_folder, read_runs, render_terminal, rewrite_runs, write_results};
-use toml::Value;
 
 use crate::cli::{Global, LabArgs};
-use crate::config::{self, Lab, Row};
+use crate::config::{Lab, Row};
 use crate::console::Console;
 use crate::run::Runner;
 use crate::saved::{self, Card};
 use crate::{choice, data, device, record};
 
 pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<()> {
-    let (chosen, other_data) = choice::choose(args)?;
-    let lab = config::load(&chosen, &flags(args, other_data.as_deref()))?;
+    let (lab, other_data) = choice::choose(args)?;
     let rows = lab.select(&args.rows)?;
-    let folder = folder(args, &lab, other_data.as_deref());
+    let folder = folder(args, &lab, other_data);
     check_folder(&folder).context("name another folder with --results")?;
     let data = data::open_lab(&lab.data, args.config.skip_bad, console)?;
     let mut runner = Runner::new(&lab, &data, device::choose(global)?, console);
@@ -64,23 +62,14 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     Ok(())
 }
 
-fn flags(args: &LabArgs, data: Option<&str>) -> Vec<(&'static str, Value)> {
-    let number = |key, value: Option<i64>| value.map(|value| (key, Value::Integer(value)));
-    let data = data.map(|data| ("data", Value::String(data.to_owned())));
-    [number("seeds", if args.quick { Some(1) } else { args.seeds }), number("seed", args.seed), data]
-        .into_iter()
-        .flatten()
-        .collect()
-}
-
 /// `results/<lab>-<model>`, apart for a quick run, for cross-validation and for each data set that is not the lab's own.
-fn folder(args: &LabArgs, lab: &Lab, data: Option<&str>) -> PathBuf {
+fn folder(args: &LabArgs, lab: &Lab, other_data: bool) -> PathBuf {
     let mut name = format!("{}-{}", lab.name, lab.model);
     if args.quick {
         name += "-quick";
     }
-    if let Some(data) = data {
-        let data = Path::new(data).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if other_data {
+        let data = Path::new(&lab.data).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         name += &format!("-{data}");
     }
     if let Some(folds) = args.folds {
@@ -102,6 +91,16 @@ fn earlier(
         return Ok(Vec::new());
     }
     let known = read_runs(journal)?.records;
+    // Real photographs and drawn insects never share a folder, whatever a user's own folder is called.
+    if let Some(other) = known.iter().find(|record| record.data.origin != runner.data.origin) {
+        bail!(
+            "{} holds results on {} ({}), and these images are {}: name another folder with --results",
+            journal.display(),
+            other.data.id,
+            other.data.origin,
+            runner.data.origin
+        );
+    }
     let stands =
         |record: &RunRecord| lab.row.iter().any(|row| row.name == record.row && runner.config(row) == record.config);
     if !known.iter().all(stands) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::rc::Rc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use panal_hub::Hub;
 use panal_models::Arch;
 use panal_tensor::read_weights;
@@ -16,10 +16,19 @@ use crate::run::Initial;
 /// The name of the weights that come with panal.
 const BUILTIN: &str = "insects";
 
+/// The architecture that they are for.
+const BUILTIN_ARCH: Arch = Arch::Resnet10W24;
+
 /// The weights that `init` names: `imagenet1k` for the architecture's own, `insects` for those that come with panal, weights of
 /// the catalogue, or a file.
 pub(crate) fn initial(arch: Arch, init: &str, console: &Console) -> Result<Initial> {
     if init == BUILTIN {
+        if arch != BUILTIN_ARCH {
+            bail!(
+                "the weights `{BUILTIN}` are for {BUILTIN_ARCH}, and the model is {arch}: leave the model out, or begin with \
+                 ImageNet weights by `--preset tutorial --data insects`"
+            );
+        }
         let weights = panal_models::insects_weights()?;
         let digest = weights.digest()?;
         tracing::info!("weights: {} (built in, pretrained on synthetic insects)", weights.source.display());
@@ -39,6 +48,11 @@ pub(crate) fn initial(arch: Arch, init: &str, console: &Console) -> Result<Initi
 fn fetch(arch: Arch, init: &str, console: &Console) -> Result<(String, std::path::PathBuf)> {
     let hub = Hub::from_env()?;
     let candidates = if init == "imagenet1k" {
+        if arch == BUILTIN_ARCH {
+            bail!(
+                "there are no ImageNet weights for {arch}; its own come with panal: use `--data insects`, or `init = \"{BUILTIN}\"`"
+            );
+        }
         ids(&hub, arch)?
     } else {
         let (entry, _) =
@@ -58,7 +72,7 @@ fn ids(hub: &Hub, arch: Arch) -> Result<Vec<String>> {
 pub(crate) fn run(global: &Global) -> Result<()> {
     let hub = Hub::from_env()?;
     let describe = |arch: Arch| {
-        let weights = if arch == Arch::Resnet10W24 { vec![BUILTIN.to_owned()] } else { ids(&hub, arch)? };
+        let weights = if arch == BUILTIN_ARCH { vec![BUILTIN.to_owned()] } else { ids(&hub, arch)? };
         Ok(json!({
             "model": arch.name(), "parameters": arch.num_params(), "features": arch.feature_dim(),
             "image_size": arch.preprocessing().crop, "weights": weights,

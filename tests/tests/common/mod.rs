@@ -120,7 +120,7 @@ pub fn mirror() -> Option<PathBuf> {
     if mirror.join("hymenoptera_data.zip").exists() {
         return Some(std::fs::canonicalize(mirror).unwrap());
     }
-    // Not by a macro: the test runner would keep its words back.
+    // Not by println! or eprintln!, whose words the test runner keeps back.
     let _ = writeln!(std::io::stderr(), "SKIPPED: no mirror with real data at {} (set PANAL_MIRROR)", mirror.display());
     None
 }

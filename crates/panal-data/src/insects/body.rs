@@ -312,7 +312,7 @@ impl Pose<'_, '_> {
         let lifted = Vec2::from_angle(rise);
         let knee = hip + out * (femur * lifted.x) + Vec3::Z * (femur * lifted.y);
         // The foot is where the tibia reaches the ground, or as far down as it goes.
-        let drop = (knee.z / tibia).min(0.96);
+        let drop = (knee.z / tibia).clamp(-0.96, 0.96);
         let run = (1.0 - drop * drop).sqrt();
         let bend = Mat3::from_rotation_z(side * radians(12.0 * self.draw.swing())) * out;
         let foot = knee + bend * (tibia * run) - Vec3::Z * (tibia * drop);

@@ -1,9 +1,9 @@
 //! The built-in data set: pictures of insects drawn from a table of anatomies, each from its species, a seed and a number alone.
 //!
 //! They are no photographs and stand in for none: they are there so that a whole lab runs where no data set can be reached,
-//! and so that tests have images whose every property is known. Species differ in anatomy only (segments, waist, legs,
-//! antennae, wings, mouth, hair, patterns); ground, light, pose, colours, blur, noise and leaves in front are drawn without
-//! knowing the species.
+//! and so that tests have images whose every property is known. Species differ in anatomy (segments, waist, legs,
+//! antennae, wings, mouth, hair, patterns) and in the colours to choose from, which ants and bees share; ground, light, pose,
+//! blur, noise and leaves in front are drawn without knowing the species, and a picture's scale suits the animal's size in it.
 //!
 //! A picture is the same on every platform and for any number of threads. Nothing here uses the mathematics of the system's
 //! own library, whose last digits differ from one to the next: angles go through `glam` on `libm`, the rest is sums, products,
@@ -71,14 +71,30 @@ impl Insects {
     /// Pictures of these species, by name, each with the numbers given.
     ///
     /// # Errors
-    /// [`DataError::Field`] for a species that is not in the table, or that is named twice.
+    /// [`DataError::Field`] for no species at all, one that is not in the table or is named twice, a range without numbers, and
+    /// more than `u32::MAX` pictures in all.
     pub fn new(name: &str, species: &[(&str, Range<u64>)], seed: u64) -> Result<Self, DataError> {
         let table = Table::builtin()?;
-        for (index, (wanted, _)) in species.iter().enumerate() {
+        if species.is_empty() {
+            return Err(DataError::field("species", "at least one", "none"));
+        }
+        let mut pictures: u64 = 0;
+        for (index, (wanted, numbers)) in species.iter().enumerate() {
             table.find(wanted)?;
+            if numbers.is_empty() {
+                return Err(DataError::field(
+                    format!("the numbers of {wanted}"),
+                    "at least one",
+                    format!("{numbers:?}"),
+                ));
+            }
+            pictures = pictures.saturating_add(numbers.end - numbers.start);
             if species[..index].iter().any(|(other, _)| other == wanted) {
                 return Err(DataError::field("species", "named once", format!("{wanted} twice")));
             }
+        }
+        if pictures > u64::from(u32::MAX) {
+            return Err(DataError::field("pictures in all", format!("at most {}", u32::MAX), pictures));
         }
         let (classes, numbers) = species.iter().map(|(name, numbers)| ((*name).to_owned(), numbers.clone())).unzip();
         Ok(Self { name: name.to_owned(), classes, numbers, seed })
@@ -126,7 +142,7 @@ impl Insects {
     /// Class and number of picture `index`.
     fn find(&self, mut index: usize) -> (usize, u64) {
         for (class, numbers) in self.numbers.iter().enumerate() {
-            let count = numbers.end.saturating_sub(numbers.start) as usize;
+            let count = (numbers.end - numbers.start) as usize;
             if index < count {
                 return (class, numbers.start + index as u64);
             }
@@ -146,7 +162,7 @@ impl DataSource for Insects {
     }
 
     fn len(&self) -> usize {
-        self.numbers.iter().map(|numbers| numbers.end.saturating_sub(numbers.start) as usize).sum()
+        self.numbers.iter().map(|numbers| (numbers.end - numbers.start) as usize).sum()
     }
 
     fn label(&self, index: usize) -> usize {
@@ -163,7 +179,8 @@ impl DataSource for Insects {
         draw_insect(&self.classes[class], self.seed, number)
     }
 
-    /// SHA-256 of all that decides the pixels: the renderer's version, the species table, species, seed and number.
+    /// SHA-256 of all that decides the pixels: the renderer's version, the bytes of the whole species table (so that any change to
+    /// it shows), species, seed and number.
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
         let (class, number) = self.find(index);
         let mut hash = Sha256::new();

@@ -8,6 +8,9 @@ use super::species::Table;
 use super::{INSECT_SIDE, draw_insect};
 use crate::DataError;
 
+/// The most species side by side, and the most pictures of each.
+const MOST: u32 = 64;
+
 /// Height of a line of text, and how many pixels a dot of a letter is wide.
 const LINE: u32 = 22;
 const DOT: u32 = 2;
@@ -15,10 +18,12 @@ const DOT: u32 = 2;
 /// All species, `columns` of them side by side, each with its name above `each` pictures: those numbered 0 and on.
 ///
 /// # Errors
-/// [`DataError::Field`] where there would be no columns or no pictures.
+/// [`DataError::Field`] unless both are 1 to 64.
 pub fn contact_sheet(seed: u64, columns: u32, each: u32) -> Result<RgbImage, DataError> {
-    if columns == 0 || each == 0 {
-        return Err(DataError::field("columns and each", "at least 1", columns.min(each)));
+    for (field, value) in [("columns", columns), ("each", each)] {
+        if !(1..=MOST).contains(&value) {
+            return Err(DataError::field(field, format!("1 to {MOST}"), value));
+        }
     }
     let species = &Table::builtin()?.species;
     let rows = (species.len() as u32).div_ceil(columns);

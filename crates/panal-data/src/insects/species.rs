@@ -239,6 +239,7 @@ impl Table {
     fn parse(text: &str) -> Result<Self, DataError> {
         let table: Self =
             toml::from_str(text).map_err(|error| DataError::Internal(format!("the species table: {error}")))?;
+        table.check_shared()?;
         for (index, species) in table.species.iter().enumerate() {
             if table.species[..index].iter().any(|other| other.name == species.name) {
                 return Err(DataError::field("species.name", "unique", &species.name));
@@ -267,52 +268,136 @@ impl Table {
     }
 
     fn check(&self, species: &Species) -> Result<(), DataError> {
-        let at = |field: &str| format!("{}.{field}", species.name);
-        let positive = |field: &str, value: f32| {
-            if value > 0.0 && value <= 4.0 {
-                Ok(())
-            } else {
-                Err(DataError::field(at(field), "above 0 and at most 4", value))
-            }
+        let wrong = |field: &str, allowed: &str, value: &dyn ToString| {
+            Err(DataError::field(format!("{}.{field}", species.name), allowed, value.to_string()))
         };
-        let share = |field: &str, value: f32| {
-            if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(DataError::field(at(field), "in 0 to 1", value)) }
-        };
-        for (field, segment) in [("head", species.head), ("thorax", species.thorax)] {
-            for side in [segment.length, segment.width, segment.height] {
-                positive(field, side)?;
+        for (field, value, kind) in species.numbers() {
+            let (range, allowed) = match kind {
+                Kind::Length => (f32::MIN_POSITIVE..=4.0, "above 0 and at most 4"),
+                Kind::OptionalLength => (0.0..=4.0, "0 to 4"),
+                Kind::Share => (0.0..=1.0, "0 to 1"),
+                Kind::Degrees => (-180.0..=180.0, "-180 to 180 degrees"),
+                Kind::Place => (-2.0..=2.0, "-2 to 2"),
+            };
+            // NaN lies in no range.
+            if !range.contains(&value) {
+                return wrong(field, allowed, &value);
             }
         }
-        let abdomen = species.abdomen;
-        for side in [abdomen.length, abdomen.width, abdomen.height, abdomen.taper, f32::from(abdomen.rings)] {
-            if !(side > 0.0 && side <= 12.0) {
-                return Err(DataError::field(at("abdomen"), "above 0 and at most 12", side));
+        if !(3..=4).contains(&species.legs.pairs) {
+            return wrong("legs.pairs", "3 or 4", &species.legs.pairs);
+        }
+        if !(1..=12).contains(&species.abdomen.rings) {
+            return wrong("abdomen.rings", "1 to 12", &species.abdomen.rings);
+        }
+        if let Some(pattern) = species.patterns.iter().find(|pattern| pattern.count == 0) {
+            return wrong("patterns.count", "at least 1", &pattern.count);
+        }
+        if let Some(wing) = species.wings.iter().find(|wing| self.wing(wing).is_none()) {
+            return wrong("wings.shape", "the name of a shape in [wings]", &wing.shape);
+        }
+        for (field, names) in [("colours", &species.colours), ("marks", &species.marks)] {
+            if names.is_empty() {
+                return wrong(field, "at least one name of [colours]", &"none");
+            }
+            if let Some(name) = names.iter().find(|name| !self.colours.contains_key(*name)) {
+                return wrong(field, "names of [colours]", name);
             }
         }
-        let legs = species.legs;
-        if !(3..=4).contains(&legs.pairs) {
-            return Err(DataError::field(at("legs.pairs"), "3 or 4", legs.pairs));
-        }
-        for value in [legs.femur, legs.tibia, legs.tarsus, legs.thickness, legs.stance, legs.hind] {
-            positive("legs", value)?;
-        }
-        for value in [species.hair.head, species.hair.thorax, species.hair.abdomen] {
-            share("hair", value)?;
-        }
-        for wing in &species.wings {
-            share("wings.opacity", wing.opacity)?;
-            share("wings.spread", wing.spread)?;
-            if self.wing(wing).is_none_or(|shape| shape.outline.len() < 3) {
-                return Err(DataError::field(at("wings.shape"), "a shape of [wings] with an outline", &wing.shape));
+        Ok(())
+    }
+
+    /// Checks what species share: colours and wing shapes.
+    fn check_shared(&self) -> Result<(), DataError> {
+        for (name, surface) in &self.colours {
+            if let Some(value) = [surface.gloss].iter().chain(&surface.rgb).find(|value| !(0.0..=1.0).contains(*value))
+            {
+                return Err(DataError::field(format!("colours.{name}"), "0 to 1", value));
             }
         }
-        if species.colours.is_empty() || species.marks.is_empty() {
-            return Err(DataError::field(at("colours"), "at least one, and one of marks", 0));
+        for (name, shape) in &self.wings {
+            if shape.outline.len() < 3 {
+                return Err(DataError::field(
+                    format!("wings.{name}.outline"),
+                    "at least 3 points",
+                    shape.outline.len(),
+                ));
+            }
+            let inside = |[along, across]: &[f32; 2]| (0.0..=1.0).contains(along) && (-0.5..=0.5).contains(across);
+            if let Some(point) = shape.outline.iter().chain(shape.veins.iter().flatten()).find(|point| !inside(point)) {
+                let allowed = "0 to 1 along and -0.5 to 0.5 across";
+                return Err(DataError::field(format!("wings.{name}"), allowed, format!("{point:?}")));
+            }
         }
-        match species.colours.iter().chain(&species.marks).find(|name| !self.colours.contains_key(*name)) {
-            Some(name) => Err(DataError::field(at("colours"), "names of [colours]", name)),
-            None => Ok(()),
+        Ok(())
+    }
+}
+
+/// What a number of the table may be.
+#[derive(Clone, Copy)]
+enum Kind {
+    Length,
+    /// A length, or 0 for what is not there.
+    OptionalLength,
+    Share,
+    Degrees,
+    /// A place along the thorax.
+    Place,
+}
+
+impl Species {
+    /// Every number with its field and kind.
+    fn numbers(&self) -> Vec<(&'static str, f32, Kind)> {
+        use Kind::{Degrees, Length, OptionalLength, Place, Share};
+        let Self { head, thorax, abdomen, legs, hair, .. } = self;
+        let mut all = vec![
+            ("head.length", head.length, Length),
+            ("head.width", head.width, Length),
+            ("head.height", head.height, Length),
+            ("thorax.length", thorax.length, Length),
+            ("thorax.width", thorax.width, Length),
+            ("thorax.height", thorax.height, Length),
+            ("abdomen.length", abdomen.length, Length),
+            ("abdomen.width", abdomen.width, Length),
+            ("abdomen.height", abdomen.height, Length),
+            ("abdomen.taper", abdomen.taper, Length),
+            ("abdomen.droop", abdomen.droop, Degrees),
+            ("legs.femur", legs.femur, Length),
+            ("legs.tibia", legs.tibia, Length),
+            ("legs.tarsus", legs.tarsus, Length),
+            ("legs.thickness", legs.thickness, Length),
+            ("legs.stance", legs.stance, Length),
+            ("legs.hind", legs.hind, Length),
+            ("legs.hind_thickness", legs.hind_thickness, Length),
+            ("mandibles", self.mandibles, OptionalLength),
+            ("stinger", self.stinger, OptionalLength),
+            ("eyes", self.eyes, Length),
+            ("hair.head", hair.head, Share),
+            ("hair.thorax", hair.thorax, Share),
+            ("hair.abdomen", hair.abdomen, Share),
+            ("hair.length", hair.length, Length),
+        ];
+        if let Some(waist) = self.waist {
+            all.extend([("waist.length", waist.length, Length), ("waist.width", waist.width, Length)]);
         }
+        if let Some(antennae) = self.antennae {
+            all.push(("antennae.length", antennae.length, Length));
+            all.push(("antennae.thickness", antennae.thickness, Length));
+        }
+        if let Some(beak) = self.proboscis {
+            all.extend([("proboscis.length", beak.length, Length), ("proboscis.thickness", beak.thickness, Length)]);
+        }
+        if let Some(cerci) = self.cerci {
+            all.extend([("cerci.length", cerci.length, Length), ("cerci.thickness", cerci.thickness, Length)]);
+            all.push(("cerci.curve", cerci.curve, Degrees));
+        }
+        all.extend(self.patterns.iter().map(|pattern| ("patterns.chance", pattern.chance, Share)));
+        for wing in &self.wings {
+            all.extend([("wings.length", wing.length, Length), ("wings.width", wing.width, Length)]);
+            all.extend([("wings.opacity", wing.opacity, Share), ("wings.spread", wing.spread, Share)]);
+            all.extend([("wings.at", wing.at, Place), ("wings.sweep", wing.sweep, Degrees)]);
+        }
+        all
     }
 }
 
@@ -340,7 +425,12 @@ mod tests {
     fn what_is_wrong_is_named() {
         let said = |from: &str, to: &str| Table::parse(&TEXT.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(said("pairs = 3", "pairs = 5").contains("ants.legs.pairs"));
+        assert!(said("femur = 0.30", "femur = nan").contains("ants.legs.femur"));
+        assert!(said("thickness = 0.018", "thickness = -0.018").contains("ants.antennae.thickness"));
+        assert!(said("gloss = 0.5", "gloss = 1.5").contains("colours.black"));
+        assert!(said("[0.3, 0.30]", "[0.3, 0.70]").contains("wings.hymenopteran"));
         assert!(said("colours = [\"black\"", "colours = [\"pink\"").contains("pink"));
+        assert!(said("marks = [\"black\"", "marks = [\"pink\"").contains("ants.marks"));
         assert!(said("name = \"bees\"", "name = \"ants\"").contains("unique"));
         assert!(said("eyes", "ears").contains("ears"));
         assert!(Table::builtin().unwrap().find("unicorns").unwrap_err().to_string().contains("unicorns"));

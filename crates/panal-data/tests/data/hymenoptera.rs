@@ -13,7 +13,7 @@ fn unpacked() -> Option<(TempDir, PathBuf)> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/mirror");
     let mirror = std::env::var_os("PANAL_MIRROR").map_or(beside, PathBuf::from);
     let Ok(file) = File::open(mirror.join("hymenoptera_data.zip")) else {
-        // Not by a macro: the test runner would keep its words back.
+        // Not by println! or eprintln!, whose words the test runner keeps back.
         let _ =
             writeln!(std::io::stderr(), "SKIPPED: no hymenoptera_data.zip in {}; set PANAL_MIRROR", mirror.display());
         return None;

@@ -33,16 +33,6 @@ impl fmt::Display for Origin {
     }
 }
 
-impl Origin {
-    /// The address, of what is at a server.
-    pub(super) fn url(&self) -> Option<&str> {
-        match self {
-            Origin::Cache(_) | Origin::Folder(_) => None,
-            Origin::Mirror(url) | Origin::Official(url) => Some(url),
-        }
-    }
-}
-
 impl Tried {
     /// What came of one source; the error's own words for where it was are left out.
     pub(super) fn new(origin: &Origin, error: HubError) -> Tried {
@@ -123,7 +113,8 @@ impl Hub {
         format!("set {MIRROR} to a folder or an address that has {file}, or put that file at {}", path.display())
     }
 
-    fn cached_file(&self, entry: &Entry) -> Result<Origin, Tried> {
+    /// The file in the cache, or that it is not there.
+    pub(super) fn cached_file(&self, entry: &Entry) -> Result<Origin, Tried> {
         let origin = Origin::Cache(self.cache.file(entry));
         if self.cache.file(entry).is_file() { Ok(origin) } else { tried(origin.to_string(), "it is not there".into()) }
     }

@@ -30,7 +30,7 @@ fn the_links_in_the_crate_lead_to_the_repositorys_catalogue() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (ours, theirs) = (here.join("catalogue"), here.join("../../data/catalogue"));
     if !theirs.is_dir() {
-        // Not by a macro: the test runner would keep its words back.
+        // Not by println! or eprintln!, whose words the test runner keeps back.
         let _ = writeln!(
             std::io::stderr(),
             "SKIPPED: the published crate has the catalogue's files themselves, and no links"

@@ -12,7 +12,7 @@ fn mirror_with(file: &str) -> Option<PathBuf> {
     let mirror = env::var_os("PANAL_MIRROR").map_or(beside, PathBuf::from);
     let found = mirror.join(file).is_file();
     if !found {
-        // Not by a macro: the test runner would keep its words back.
+        // Not by println! or eprintln!, whose words the test runner keeps back.
         let _ = writeln!(
             std::io::stderr(),
             "SKIPPED: no {file} in the mirror folder {}; set PANAL_MIRROR to one",

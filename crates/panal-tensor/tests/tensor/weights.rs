@@ -116,7 +116,7 @@ fn the_weights_of_the_mirror_are_read() {
         .map_or_else(|| golden("../../../../../shared/mirror"), std::path::PathBuf::from);
     let path = mirror.join("mobilenet_v2-imagenet1k.safetensors");
     if !path.exists() {
-        // Not by a macro: the test runner would keep its words back.
+        // Not by println! or eprintln!, whose words the test runner keeps back.
         let _ = writeln!(std::io::stderr(), "SKIPPED: no {} (set PANAL_MIRROR)", path.display());
         return;
     }

@@ -95,7 +95,7 @@ fn the_built_in_backbone_was_pretrained_on_the_pictures_of_today() {
     assert!(!classes.iter().any(|class| class == "ants" || class == "bees"));
     let last = record["epochs"].as_array().unwrap().last().unwrap();
     assert!(last["eval_accuracy"].as_f64().unwrap() > 0.9, "{last}");
-    let weights = folder.join("resnet10_w24-insects.safetensors");
+    let weights = folder.join("model.safetensors");
     assert!(weights.metadata().unwrap().len() <= 4 << 20);
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::{Agent, http::Uri};
 
-use crate::error::{At, DownloadFault, HubError};
+use crate::error::{DownloadFault, HubError};
 use crate::manifest::is_hex;
 use crate::progress::Progress;
 use attempt::{Failure, attempt};
@@ -196,7 +196,7 @@ pub fn download_with(
 /// Whether a server answers for `url`, asked once for one byte and given `limit` for the whole of it. Nothing is kept.
 ///
 /// # Errors
-/// [`HubError::Download`] with the reason, [`HubError::Setting`] and [`HubError::Io`] for an unusable `SSL_CERT_FILE`.
+/// [`HubError::Download`] with the reason, [`HubError::Setting`] for an unusable `SSL_CERT_FILE`.
 pub(crate) fn ask(url: &str, limit: Duration) -> Result<(), HubError> {
     let patience = Patience { connect: limit, read: limit, ..Patience::default() };
     match attempt::first_byte(&agent(&patience, url)?, url, limit) {
@@ -246,7 +246,9 @@ fn agent(patience: &Patience, url: &str) -> Result<Agent, HubError> {
 }
 
 fn root_certificates(path: &Path) -> Result<RootCerts, HubError> {
-    let pem = std::fs::read(path).at("read the certificates in SSL_CERT_FILE,", path)?;
+    let unusable =
+        |reason: String| HubError::Setting { variable: "SSL_CERT_FILE", value: path.display().to_string(), reason };
+    let pem = std::fs::read(path).map_err(|error| unusable(format!("it can't be read: {error}")))?;
     let certificates: Vec<Certificate<'static>> = ureq::tls::parse_pem(&pem)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
@@ -254,11 +256,7 @@ fn root_certificates(path: &Path) -> Result<RootCerts, HubError> {
         })
         .collect();
     if certificates.is_empty() {
-        return Err(HubError::Setting {
-            variable: "SSL_CERT_FILE",
-            value: path.display().to_string(),
-            reason: "it holds no certificate in PEM form".into(),
-        });
+        return Err(unusable("it holds no certificate in PEM form".into()));
     }
     Ok(certificates.into())
 }

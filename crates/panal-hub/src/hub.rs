@@ -10,9 +10,9 @@ use std::time::Duration;
 use crate::cache::{Cache, Flaw, expectation, extra_file};
 use crate::catalogue::{Archive, Catalogue, Detail, Entry, nearest};
 use crate::download::{self, Downloaded, Patience, download_with};
-use crate::error::{At, HubError, Tried};
+use crate::error::{At, HubError};
 use crate::files::{Lock, sha256_file};
-use crate::progress::Progress;
+use crate::progress::{Progress, Quiet};
 use crate::settings::{self, Mirror};
 use origin::Origin;
 use place::{copy_verified, unpack_into_cache};
@@ -262,30 +262,17 @@ impl Hub {
     /// server answers for it. Each server is asked once, for one byte, and given `limit`. No contents are verified.
     ///
     /// # Errors
-    /// [`HubError::Unknown`]; [`HubError::Unobtainable`] with every source and why it does not serve; [`HubError::Setting`] and
-    /// [`HubError::Io`] for an unusable `SSL_CERT_FILE`, which no other source mends.
+    /// [`HubError::Unknown`]; [`HubError::Unobtainable`] with every source and why it does not serve; [`HubError::Setting`] for an
+    /// unusable `SSL_CERT_FILE`, which no other source mends.
     pub fn reach(&self, id: &str, limit: Duration) -> Result<(), HubError> {
         let entry = self.catalogue.find(id)?;
         if matches!(self.status_of(entry), Status::Cached(_)) {
             return Ok(());
         }
-        let mut tried = Vec::new();
-        for origin in [self.cached_file(entry)].into_iter().chain(self.remote_origins(entry)) {
-            let origin = match origin {
-                Ok(origin) => origin,
-                Err(reason) => {
-                    tried.push(reason);
-                    continue;
-                }
-            };
-            let (Origin::Mirror(url) | Origin::Official(url)) = &origin else { return Ok(()) };
-            match download::ask(url, limit) {
-                Ok(()) => return Ok(()),
-                Err(error @ HubError::Download { .. }) => tried.push(Tried::new(&origin, error)),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(HubError::Unobtainable { id: entry.id.clone(), tried, remedy: self.remedy(entry) })
+        self.obtain(entry, &Quiet, |origin| match origin {
+            Origin::Cache(_) | Origin::Folder(_) => Ok(()),
+            Origin::Mirror(url) | Origin::Official(url) => download::ask(url, limit),
+        })
     }
 
     /// Reads every byte of a cached entry and compares it with the catalogue.

@@ -1,3 +1,4 @@
+//! The catalogue of data sets and weights, and their download, verification, cache and unpacking. What is in them is others' to read.
 #![doc = include_str!("../README.md")]
 
 mod cache;

@@ -1,6 +1,5 @@
-#![doc = include_str!("../README.md")]
-//!
 //! Loops and their parts live here; networks, losses, optimizers and data do not.
+#![doc = include_str!("../README.md")]
 
 mod checkpoint;
 mod error;

@@ -57,14 +57,14 @@ impl From<&Origin> for Source {
 }
 
 impl Hub {
-    /// Has `take` try the entry's sources one after the other, under the entry's lock. An error that another source can't mend
+    /// Has `take` try the entry's sources one after the other; what writes holds the entry's lock. An error that another source can't mend
     /// ends the search.
-    pub(super) fn obtain(
+    pub(super) fn obtain<T>(
         &self,
         entry: &Entry,
         progress: &dyn Progress,
-        take: impl Fn(&Origin) -> Result<Fetched, HubError>,
-    ) -> Result<Fetched, HubError> {
+        take: impl Fn(&Origin) -> Result<T, HubError>,
+    ) -> Result<T, HubError> {
         let mut tried = Vec::new();
         for origin in [self.cached_file(entry)].into_iter().chain(self.remote_origins(entry)) {
             let origin = match origin {
@@ -75,7 +75,7 @@ impl Hub {
                 }
             };
             match take(&origin) {
-                Ok(fetched) => return Ok(fetched),
+                Ok(taken) => return Ok(taken),
                 Err(error) if self.is_hopeless(&error) => return Err(error),
                 Err(error) => {
                     let failed = Tried::new(&origin, error);
@@ -114,7 +114,7 @@ impl Hub {
     }
 
     /// The file in the cache, or that it is not there.
-    pub(super) fn cached_file(&self, entry: &Entry) -> Result<Origin, Tried> {
+    fn cached_file(&self, entry: &Entry) -> Result<Origin, Tried> {
         let origin = Origin::Cache(self.cache.file(entry));
         if self.cache.file(entry).is_file() { Ok(origin) } else { tried(origin.to_string(), "it is not there".into()) }
     }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use panal_hub::{Expect, Hub, Lock, Quiet, download};
+use panal_hub::{Expect, Hub, HubError, Lock, Quiet, download};
 
 use crate::download::{patience, sha256};
 use crate::fetch::{honest, toy_catalogue, weights};
@@ -172,4 +172,31 @@ fn waiting_for_a_lock_can_be_cancelled_and_is_told_once() {
         assert!(locked);
         assert_eq!(messages, [format!("waiting for another process that holds {}", path.display())]);
     });
+}
+
+#[test]
+#[ignore = "run by the other tests, in a process of its own"]
+fn child_that_asks_with_unusable_certificates() {
+    let hub = Hub::builder(toy_catalogue(&env::var("TEST_BASE").unwrap()), env::var("TEST_CACHE").unwrap());
+    let hub = hub.patience(patience()).build();
+    let errors = [hub.reach("toy", Duration::from_secs(2)).err(), hub.dataset("toy", &Quiet).err()];
+    for error in errors {
+        let HubError::Setting { variable, value, .. } = error.unwrap() else { panic!("another error") };
+        assert_eq!((variable, value), ("SSL_CERT_FILE", env::var("SSL_CERT_FILE").unwrap()));
+    }
+}
+
+/// Anything else would let a slip in a setting pass for a server that can't be reached.
+#[test]
+fn certificates_that_cannot_be_used_are_an_error_of_their_own() {
+    let (server, folder) = (Server::start(honest), tempfile::tempdir().unwrap());
+    let (address, cache) = (server.url(""), folder.path().join("cache").display().to_string());
+    let empty = folder.path().join("empty.pem");
+    fs::write(&empty, "no certificate").unwrap();
+    for file in [empty, folder.path().join("absent.pem")] {
+        let file = file.display().to_string();
+        let environment = [("TEST_BASE", &*address), ("TEST_CACHE", &cache), ("SSL_CERT_FILE", &file)];
+        assert_well(child("child_that_asks_with_unusable_certificates", &environment));
+    }
+    assert_eq!(server.count(), 0);
 }

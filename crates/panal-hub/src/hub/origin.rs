@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Fetched, Hub, Source};
+use super::{Hub, Source};
 use crate::catalogue::Entry;
 use crate::error::{HubError, Tried};
 use crate::progress::Progress;

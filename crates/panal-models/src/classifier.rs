@@ -89,8 +89,7 @@ impl Classifier {
     /// # Errors
     /// [`ModelError::Input`] for images of another form, [`ModelError::Tensor`] where the device fails.
     pub fn features_eval(&self, images: &Tensor) -> Result<Tensor, ModelError> {
-        self.check_images(images)?;
-        Ok(self.backbone.features(images, &mut Eval).doing("compute features")?)
+        self.features(images, &mut Eval)
     }
 
     /// Features of images, in training. Running statistics move.
@@ -249,6 +248,12 @@ impl Classifier {
     /// The parameters and buffers, to write to. The network sees what is written.
     pub fn store_mut(&mut self) -> &mut Store {
         &mut self.store
+    }
+
+    /// Features in a mode that is an evaluation.
+    pub(crate) fn features(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, ModelError> {
+        self.check_images(images)?;
+        Ok(self.backbone.features(images, mode).doing("compute features")?)
     }
 
     fn apply_head(&self, features: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, ModelError> {

@@ -80,6 +80,18 @@ impl Conv {
         let padding = (kernel - 1) / 2;
         x.f_conv2d(&self.weight, self.bias.as_ref(), [stride, stride], [padding, padding], [1, 1], groups)
     }
+
+    /// One convolution that does what this one, which has no bias, and then `norm` in evaluation do: with
+    /// `s = gamma / sqrt(var + eps)`, the weights are `s w` and the bias is `beta - s mean`. Computed in f64.
+    pub(crate) fn folded(&self, norm: &BatchNorm) -> Result<Self, TchError> {
+        let double = |tensor: &Tensor| tensor.f_to_kind(Kind::Double);
+        let spread = double(&norm.running_var)?.f_add_scalar(norm.spec.eps)?.f_sqrt()?;
+        let scale = double(&norm.weight)?.f_div(&spread)?;
+        let bias = double(&norm.bias)?.f_sub(&double(&norm.running_mean)?.f_mul(&scale)?)?;
+        let weight = double(&self.weight)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
+        let kind = self.weight.kind();
+        Ok(Self { weight: weight.f_to_kind(kind)?, bias: Some(bias.f_to_kind(kind)?), spec: self.spec })
+    }
 }
 
 /// The two constants of a batch norm.
@@ -198,7 +210,7 @@ impl ConvNorm {
     }
 
     pub(crate) fn forward(&self, x: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
-        self.activation.apply(mode.norm(&self.norm, &self.conv.forward(x)?)?)
+        self.activation.apply(mode.conv_norm(&self.conv, &self.norm, x)?)
     }
 }
 

@@ -1,15 +1,16 @@
 //! Evaluation and training as types: the only places where the two differ are batch norm, dropout and stochastic depth.
+//! Evaluation with batch norm folded away is a third, in `folded`.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};
 
-use crate::layers::BatchNorm;
+use crate::layers::{BatchNorm, Conv};
 
 /// What a forward pass does where evaluation and training part.
 pub(crate) trait Mode {
-    /// Batch norm of `x: [N, C, H, W]`.
-    fn norm(&mut self, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError>;
+    /// A convolution of `x: [N, C, H, W]`, then batch norm.
+    fn conv_norm(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError>;
 
     /// Each element of `x` kept with probability `1 - p`.
     fn dropout(&mut self, x: Tensor, p: f64) -> Result<Tensor, TchError>;
@@ -22,8 +23,8 @@ pub(crate) trait Mode {
 pub(crate) struct Eval;
 
 impl Mode for Eval {
-    fn norm(&mut self, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
-        norm.eval(x)
+    fn conv_norm(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        norm.eval(&conv.forward(x)?)
     }
 
     fn dropout(&mut self, x: Tensor, _: f64) -> Result<Tensor, TchError> {
@@ -39,8 +40,8 @@ impl Mode for Eval {
 pub(crate) struct Train<'a>(pub(crate) &'a mut ChaCha8Rng);
 
 impl Mode for Train<'_> {
-    fn norm(&mut self, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
-        norm.train(x)
+    fn conv_norm(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        norm.train(&conv.forward(x)?)
     }
 
     fn dropout(&mut self, x: Tensor, p: f64) -> Result<Tensor, TchError> {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{images, rng, values};
+use common::{distance, images, rng, values};
 use panal_models::{Arch, Classifier, ModelError, ModelSpec, Part};
 use panal_tensor::{Role, is_channels_last};
 use tch::{Device, Kind, Tensor};
@@ -68,6 +68,28 @@ fn only_training_moves_running_statistics_and_only_the_backbones() {
         let statistic = name.contains("running_") || name.ends_with("num_batches_tracked");
         assert_eq!(then != now, statistic, "{name}");
     }
+}
+
+#[test]
+fn a_folded_network_has_no_gradient_and_its_head_goes_on_learning() {
+    let network = fresh(Arch::Resnet18, 3);
+    let x = images([2, 3, 40, 56]);
+    let folded = network.folded().unwrap();
+    let (features, logits) = (folded.features(&x).unwrap(), folded.logits(&x).unwrap());
+    assert!(!features.requires_grad() && !logits.requires_grad());
+    assert!(distance(&values(&features), &values(&network.features_eval(&x).unwrap())) < 1e-5);
+
+    let mut head = network.store().get("fc.bias").unwrap().shallow_clone();
+    tch::no_grad(|| {
+        let _ = head.g_add_scalar_(1.0);
+    });
+    let moved: Vec<f64> = values(&logits).iter().map(|x| x + 1.0).collect();
+    assert!(distance(&values(&folded.logits(&x).unwrap()), &moved) < 1e-5);
+
+    let _ = network.features_train(&x, &mut rng()).unwrap();
+    assert_eq!(values(&folded.features(&x).unwrap()), values(&features), "the backbone is as it was when folded");
+    assert_ne!(values(&network.folded().unwrap().features(&x).unwrap()), values(&features));
+    assert!(folded.logits(&Tensor::zeros([3, 40, 40], (Kind::Float, Device::Cpu))).is_err());
 }
 
 #[test]

@@ -102,6 +102,9 @@ fn agrees_with_torchvision(arch: Arch) {
     let logits = tch::no_grad(|| network.forward_eval(&images)).expect("logits");
     let far = distance(&values(&logits), &numbers(&golden["eval"]));
     assert!(far < TOLERANCE, "{arch}: logits in evaluation are {far:e} away");
+    let folded = network.folded().expect("a folded network").logits(&images).expect("logits");
+    let far = distance(&values(&folded), &numbers(&golden["eval"]));
+    assert!(far < TOLERANCE, "{arch}: logits of the folded network are {far:e} away");
     assert_eq!(network.store().digest().expect("a digest"), before, "{arch}: evaluation changed the network");
 
     // One step in training.

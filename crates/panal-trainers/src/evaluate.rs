@@ -7,7 +7,7 @@ use panal_metrics::{Average, ConfusionMatrix};
 use panal_models::Classifier;
 use panal_tensor::images_to_tensor;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use crate::{Log, PassLog, TrainError};
 
@@ -108,8 +108,8 @@ pub fn evaluate(
     log: &mut dyn Log,
 ) -> Result<Predictions, TrainError> {
     check_outputs(model, split)?;
-    let logits =
-        over_images(model.device(), split, batch, threads, "evaluation", log, |images| model.forward_eval(images))?;
+    let folded = model.folded()?;
+    let logits = over_images(model.device(), split, batch, threads, "evaluation", log, |images| folded.logits(images))?;
     Ok(Predictions { logits, truth: split.labels() })
 }
 
@@ -124,7 +124,8 @@ pub fn features(
     threads: Option<usize>,
     log: &mut dyn Log,
 ) -> Result<Tensor, TrainError> {
-    over_images(model.device(), split, batch, threads, "features", log, |images| model.features_eval(images))
+    let folded = model.folded()?;
+    over_images(model.device(), split, batch, threads, "features", log, |images| folded.features(images))
 }
 
 /// Checks that the head has one output for each class of the data.
@@ -151,7 +152,7 @@ fn over_images(
     let mut done = 0;
     for batch in loader.epoch(0) {
         let images = images_to_tensor(&batch?, device)?;
-        parts.push(no_grad(|| forward(&images))?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?);
+        parts.push(forward(&images)?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?);
         done += images.size()[0] as usize;
         log.pass(&PassLog { what, done, of: split.source.len() });
     }

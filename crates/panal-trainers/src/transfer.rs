@@ -137,6 +137,11 @@ impl Transfer<'_> {
                 }
                 Part::All => None,
             };
+            // Frozen, so that it may be folded for the whole phase.
+            let frozen = match (phase.train, &feed) {
+                (Part::Head, Feed::Images(_)) => Some(model.folded()?),
+                _ => None,
+            };
             state.seconds.features += started.elapsed().as_secs_f64();
 
             while state.epoch < phase.epochs {
@@ -146,10 +151,10 @@ impl Transfer<'_> {
                 for examples in feed.epoch_from(epoch as u64, state.step, model.device()) {
                     let examples = examples?;
                     let mut rng = keyed_rng(self.seed, &[NETWORK_STREAM, epoch as u64, state.step as u64]);
-                    let logits = match (&feed, phase.train) {
-                        (Feed::Features { .. }, _) => model.head_eval(&examples.input)?,
-                        (_, Part::Head) => model.head_eval(&no_grad(|| model.features_eval(&examples.input))?)?,
-                        (_, Part::All) => model.forward_train(&examples.input, &mut rng)?,
+                    let logits = match (&frozen, phase.train) {
+                        (Some(frozen), _) => model.head_eval(&frozen.features(&examples.input)?)?,
+                        (None, Part::Head) => model.head_eval(&examples.input)?,
+                        (None, Part::All) => model.forward_train(&examples.input, &mut rng)?,
                     };
                     let loss = panal_losses::cross_entropy(&logits, &examples.labels, phase.label_smoothing)?;
                     let value = loss.double_value(&[]);

@@ -12,6 +12,7 @@ mod device;
 mod evaluate;
 mod interrupt;
 mod lab;
+mod memory;
 mod models;
 mod predict;
 mod record;
@@ -30,6 +31,7 @@ use crate::cli::{Cli, Command};
 use crate::console::Console;
 
 fn main() -> ExitCode {
+    memory::keep();
     let cli = Cli::parse();
     let console = Console::new(&cli.global);
     match run(&cli, &console) {

@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, anyhow, bail};
 use panal_data::{decode_image, is_image_name, keyed_rng};
+use panal_models::Folded;
 use panal_tensor::pixels_to_tensor;
 use panal_trainers::TrainError;
 use rayon::prelude::*;
 use serde::Serialize;
-use tch::{Device, Kind, no_grad};
+use tch::{Device, Kind};
 
 use crate::cli::{Global, PredictArgs};
 use crate::console::Console;
@@ -38,13 +39,14 @@ pub(crate) fn run(args: &PredictArgs, global: &Global, console: &Console) -> Res
     let files = gather(&args.images)?;
     let device = device::choose(global)?;
     let saved = saved::read(&args.model, device)?;
+    let network = saved.model.folded()?;
     let mut output = Output::open(args.out.as_deref(), format)?;
     let bar = console.bar(files.len() as u64, "{bar:24} {pos}/{len} images, {per_sec}, {eta} left");
     for (done, paths) in files.chunks(args.batch).enumerate() {
         if interrupt::stop().load(Ordering::Relaxed) {
             return Err(TrainError::Interrupted { steps: done as u64, checkpoint: None }.into());
         }
-        for prediction in predict(&saved, paths, args, device)? {
+        for prediction in predict(&saved, &network, paths, args, device)? {
             output.write(&prediction)?;
         }
         bar.inc(paths.len() as u64);
@@ -78,7 +80,13 @@ fn gather(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 }
 
 /// Predictions for the images at `paths`; those that cannot be decoded end it, or are left out with a warning.
-fn predict<'a>(saved: &'a Saved, paths: &[PathBuf], args: &PredictArgs, device: Device) -> Result<Vec<Prediction<'a>>> {
+fn predict<'a>(
+    saved: &'a Saved,
+    network: &Folded<'_>,
+    paths: &[PathBuf],
+    args: &PredictArgs,
+    device: Device,
+) -> Result<Vec<Prediction<'a>>> {
     let (height, width) = saved.pipeline.size();
     let (height, width) = (height as usize, width as usize);
     let pipeline = &saved.pipeline;
@@ -104,7 +112,7 @@ fn predict<'a>(saved: &'a Saved, paths: &[PathBuf], args: &PredictArgs, device: 
     }
     let pixels: Vec<f32> = kept.iter().flat_map(|(_, pixels)| pixels).copied().collect();
     let images = pixels_to_tensor(&pixels, [kept.len(), height, width], device)?;
-    let probabilities = no_grad(|| saved.model.forward_eval(&images))?.f_softmax(1, Kind::Float)?;
+    let probabilities = network.logits(&images)?.f_softmax(1, Kind::Float)?;
     let rows = Vec::<Vec<f32>>::try_from(probabilities.f_to_device(Device::Cpu)?)?;
     kept.iter().zip(rows).map(|((path, _), row)| judge(path, &row, &saved.card.classes, args.top)).collect()
 }

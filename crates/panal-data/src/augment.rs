@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::DataError;
 use crate::transforms::{
-    Amount, CenterCrop, ColorJitter, IMAGENET_MEAN, IMAGENET_STD, RandomHorizontalFlip, RandomResizedCrop, Resize, Size,
+    Amount, CenterCrop, ColorJitter, GaussianBlur, IMAGENET_MEAN, IMAGENET_STD, KernelSize, RandomGrayscale,
+    RandomHorizontalFlip, RandomResizedCrop, Resize, Size,
 };
 
 pub use op::{Op, RandomApply};
@@ -76,6 +77,26 @@ impl AugmentSpec {
                 saturation: amount,
                 ..ColorJitter::default()
             }),
+        ])
+    }
+
+    /// The augmentations of SimCLR (arXiv 2002.05709, appendix A): a random crop resized to `crop` x `crop`, a horizontal
+    /// flip every other time, colours jittered with probability 0.8 (brightness, contrast and saturation by up to
+    /// `0.8 * strength`, hue by up to `0.2 * strength`), no colours with probability 0.2, and with probability 0.5 a
+    /// Gaussian blur whose kernel is a tenth of the side.
+    pub fn simclr(crop: u32, strength: f64) -> Self {
+        let amount = Amount::One(0.8 * strength);
+        let jitter =
+            ColorJitter { brightness: amount, contrast: amount, saturation: amount, hue: Amount::One(0.2 * strength) };
+        // Odd, since a kernel has a middle.
+        let kernel_size = KernelSize::Square(crop / 10 / 2 * 2 + 1);
+        let sometimes = |p, op| Op::RandomApply(RandomApply { p, ops: vec![op] });
+        Self::new(vec![
+            Op::RandomResizedCrop(RandomResizedCrop::new(Size::Side(crop))),
+            Op::RandomHorizontalFlip(RandomHorizontalFlip { p: 0.5 }),
+            sometimes(0.8, Op::ColorJitter(jitter)),
+            Op::RandomGrayscale(RandomGrayscale { p: 0.2 }),
+            sometimes(0.5, Op::GaussianBlur(GaussianBlur { kernel_size, sigma: Amount::Between([0.1, 2.0]) })),
         ])
     }
 

@@ -11,7 +11,8 @@ use crate::{DataError, DataSource};
 ///
 /// What has been kept stays: when the bound is reached, further images are decoded anew each time. (Giving up old
 /// images for new ones would, in an epoch that reads each image once, keep nothing that is ever read again.)
-/// An image of `h * w` pixels takes `3 * h * w` bytes, and a hit costs one copy of them.
+/// An image of `h * w` pixels takes `3 * h * w` bytes. To look at one ([`DataSource::look_at`]), as a loader does, costs
+/// nothing more; to take it ([`DataSource::image`]) costs a copy.
 pub struct Cached {
     source: Arc<dyn DataSource>,
     kept: Vec<OnceLock<RgbImage>>,
@@ -58,16 +59,24 @@ impl DataSource for Cached {
     }
 
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {
+        let mut copy = RgbImage::default();
+        self.look_at(index, &mut |image| copy.clone_from(image))?;
+        Ok(copy)
+    }
+
+    fn look_at(&self, index: usize, look: &mut dyn FnMut(&RgbImage)) -> Result<(), DataError> {
         if let Some(image) = self.kept[index].get() {
-            return Ok(image.clone());
+            look(image);
+            return Ok(());
         }
         let image = self.source.image(index)?;
+        look(&image);
         let bytes = image.as_raw().len();
-        if self.take_room(bytes) && self.kept[index].set(image.clone()).is_err() {
+        if self.take_room(bytes) && self.kept[index].set(image).is_err() {
             // Another thread was quicker; its copy has room of its own.
             self.room.fetch_add(bytes, Ordering::Relaxed);
         }
-        Ok(image)
+        Ok(())
     }
 
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::panic_message;
-use crate::{DataError, DataSource, Pipeline, keyed_rng};
+use crate::{DataError, DataSource, Pipeline, Pixels, keyed_rng};
 
 /// What the draws of a loader are keyed by, together with the epoch and, for augmentation, the image's index.
 const SHUFFLE: u64 = 0x5348_5546_464c_4500;
@@ -23,6 +23,9 @@ const AUGMENT: u64 = 0x4155_474d_454e_5400;
 /// How a [`Loader`] makes batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoaderSpec {
+    /// How often each image is augmented, with draws of its own each time; 1 if not given, 2 for the pairs of
+    /// contrastive learning. It is decoded once.
+    pub views: usize,
     /// Images a batch. With `shuffle`, as in training, a batch larger than the set is an error; without, as in
     /// evaluation, it is the whole set.
     pub batch: usize,
@@ -40,9 +43,9 @@ pub struct LoaderSpec {
 }
 
 impl Default for LoaderSpec {
-    /// 16 images a batch, in order, none dropped, seed 0, one thread a core, 2 batches ahead.
+    /// 16 images a batch, one view of each, in order, none dropped, seed 0, one thread a core, 2 batches ahead.
     fn default() -> Self {
-        Self { batch: 16, shuffle: false, drop_last: false, seed: 0, threads: None, prefetch: 2 }
+        Self { views: 1, batch: 16, shuffle: false, drop_last: false, seed: 0, threads: None, prefetch: 2 }
     }
 }
 
@@ -50,7 +53,7 @@ impl LoaderSpec {
     /// Checks the fields for a set of `images` images.
     ///
     /// # Errors
-    /// [`DataError::Field`] for a batch or a number of threads of 0, for a batch that is larger than the set while
+    /// [`DataError::Field`] for a batch or a number of threads or views of 0, for a batch that is larger than the set while
     /// `shuffle` is on, or for no images at all.
     pub fn check(&self, images: usize) -> Result<(), DataError> {
         if images == 0 {
@@ -62,6 +65,9 @@ impl LoaderSpec {
         if self.shuffle && self.batch > images {
             return Err(DataError::field("batch", format!("<= the {images} training images"), self.batch));
         }
+        if self.views == 0 {
+            return Err(DataError::field("views", "> 0", 0));
+        }
         if self.threads == Some(0) {
             return Err(DataError::field("threads", "> 0", 0));
         }
@@ -72,8 +78,11 @@ impl LoaderSpec {
 /// Augmented, normalised images with their labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// `[N, height, width, 3]`: image after image, row after row, red, green and blue of each pixel.
-    pub pixels: Vec<f32>,
+    /// `[N * views, height, width, 3]`: the views of one image and then those of the next, each row after row, red, green
+    /// and blue of each pixel.
+    pub pixels: Pixels,
+    /// Views of each image.
+    pub views: usize,
     /// Rows of each image.
     pub height: usize,
     /// Pixels of each row.
@@ -104,8 +113,15 @@ impl Loader {
             .thread_name(|number| format!("panal-load-{number}"))
             .build()
             .map_err(|error| DataError::Internal(format!("{threads} threads could not be started: {error}")))?;
-        let seed = spec.seed;
-        Ok(Self { recipe: Arc::new(Recipe { source, pipeline, seed }), spec, pool: Arc::new(pool) })
+        let (seed, views) = (spec.seed, spec.views);
+        let recipe = Recipe { source, pipeline, seed, views, memory: |length| vec![0.0; length].into() };
+        Ok(Self { recipe: Arc::new(recipe), spec, pool: Arc::new(pool) })
+    }
+
+    /// The same loader, whose batches are written into memory that `memory` makes: so many values, of any kind.
+    /// So a batch can come to be where it is wanted, without a copy.
+    pub fn writing_to(self, memory: fn(usize) -> Pixels) -> Self {
+        Self { recipe: Arc::new(Recipe { memory, ..Recipe::clone(&self.recipe) }), ..self }
     }
 
     /// Batches an epoch.
@@ -219,10 +235,13 @@ impl Drop for Epoch {
 }
 
 /// All that a thread needs to know to make a batch.
+#[derive(Clone)]
 struct Recipe {
     source: Arc<dyn DataSource>,
     pipeline: Pipeline,
     seed: u64,
+    views: usize,
+    memory: fn(usize) -> Pixels,
 }
 
 impl Recipe {
@@ -230,8 +249,8 @@ impl Recipe {
     fn batch(&self, epoch: u64, indices: Vec<usize>, stop: &AtomicBool) -> Result<Batch, DataError> {
         let (height, width) = self.pipeline.size();
         let (height, width) = (height as usize, width as usize);
-        let place = height * width * 3;
-        let mut pixels = vec![0.0; indices.len() * place];
+        let place = self.views * height * width * 3;
+        let mut pixels = (self.memory)(indices.len() * place);
         let error = pixels.par_chunks_exact_mut(place).zip(&indices).find_map_first(|(pixels, &index)| {
             // The batch is thrown away then, so it need not be whole.
             if stop.load(Ordering::Relaxed) { None } else { self.image(epoch, index, pixels).err() }
@@ -240,13 +259,19 @@ impl Recipe {
             return Err(error);
         }
         let labels = indices.iter().map(|&index| self.source.label(index) as i64).collect();
-        Ok(Batch { pixels, height, width, labels, indices })
+        Ok(Batch { pixels, views: self.views, height, width, labels, indices })
     }
 
+    /// Every view of one image. The first is drawn as the only one would be.
     fn image(&self, epoch: u64, index: usize, pixels: &mut [f32]) -> Result<(), DataError> {
-        let image = self.source.image(index)?;
-        self.pipeline.apply(&image, &mut keyed_rng(self.seed, &[AUGMENT, epoch, index as u64]), pixels);
-        Ok(())
+        let place = pixels.len() / self.views;
+        self.source.look_at(index, &mut |image| {
+            for (view, pixels) in (0..).zip(pixels.chunks_exact_mut(place)) {
+                let key = [AUGMENT, epoch, index as u64, view];
+                let key = if view == 0 { &key[..3] } else { &key };
+                self.pipeline.apply(image, &mut keyed_rng(self.seed, key), pixels);
+            }
+        })
     }
 }
 

@@ -33,6 +33,15 @@ pub trait DataSource: Send + Sync {
     /// The image cannot be read; the error names it.
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError>;
 
+    /// Shows the pixels of image `index` to `look`, which saves a copy where they are in memory already.
+    ///
+    /// # Errors
+    /// As [`image`](Self::image).
+    fn look_at(&self, index: usize, look: &mut dyn FnMut(&RgbImage)) -> Result<(), DataError> {
+        look(&self.image(index)?);
+        Ok(())
+    }
+
     /// Whether there are no images at all.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -114,6 +123,10 @@ impl DataSource for Subset {
 
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {
         self.whole.image(self.indices[index])
+    }
+
+    fn look_at(&self, index: usize, look: &mut dyn FnMut(&RgbImage)) -> Result<(), DataError> {
+        self.whole.look_at(self.indices[index], look)
     }
 
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {

@@ -15,7 +15,7 @@ pub use device::{
     set_threads,
 };
 pub use error::{Doing, FileFault, TensorError};
-pub use images::{images_to_tensor, labels_to_tensor, pixels_to_tensor};
+pub use images::{batch_to_tensors, labels_to_tensor, pixels_to_tensor, tensor_pixels};
 pub use init::Init;
 pub use memory_format::{channels_last, is_channels_last};
 pub use store::{LoadOptions, LoadReport, Role, Store};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use panal_data::{DataSource, Loader, LoaderSpec, Pipeline};
 use panal_metrics::{Average, ConfusionMatrix};
 use panal_models::Classifier;
-use panal_tensor::images_to_tensor;
+use panal_tensor::{batch_to_tensors, tensor_pixels};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -24,7 +24,7 @@ impl Split {
     /// A loader over these images in their own order, `batch` at a time, each image once.
     pub(crate) fn in_order(&self, batch: usize, threads: Option<usize>) -> Result<Loader, TrainError> {
         let spec = LoaderSpec { batch: batch.min(self.source.len()), shuffle: false, threads, ..LoaderSpec::default() };
-        Ok(Loader::new(self.source.clone(), self.pipeline.clone(), spec)?)
+        Ok(Loader::new(self.source.clone(), self.pipeline.clone(), spec)?.writing_to(tensor_pixels))
     }
 
     /// The label of every image, in order.
@@ -151,7 +151,7 @@ fn over_images(
     let mut parts = Vec::with_capacity(loader.batches());
     let mut done = 0;
     for batch in loader.epoch(0) {
-        let images = images_to_tensor(&batch?, device)?;
+        let (images, _) = batch_to_tensors(batch?, device)?;
         parts.push(forward(&images)?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?);
         done += images.size()[0] as usize;
         log.pass(&PassLog { what, done, of: split.source.len() });

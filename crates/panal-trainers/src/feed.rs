@@ -1,7 +1,7 @@
 //! What a training step is fed with: images from a loader, or features that were computed once. Nothing learns here.
 
 use panal_data::Loader;
-use panal_tensor::images_to_tensor;
+use panal_tensor::batch_to_tensors;
 use tch::{Device, Tensor};
 
 use crate::TrainError;
@@ -39,9 +39,8 @@ impl Feed {
     ) -> Box<dyn Iterator<Item = Result<Examples, TrainError>> + 'a> {
         match self {
             Feed::Images(loader) => Box::new(loader.epoch_from(epoch, first).map(move |batch| {
-                let batch = batch?;
-                let labels = Tensor::f_from_slice(&batch.labels)?.f_to_device(device)?;
-                Ok(Examples { input: images_to_tensor(&batch, device)?, labels })
+                let (input, labels) = batch_to_tensors(batch?, device)?;
+                Ok(Examples { input, labels })
             })),
             Feed::Features { values, labels, order } => {
                 let batches: Vec<Vec<i64>> = order

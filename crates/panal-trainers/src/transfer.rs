@@ -6,6 +6,7 @@ use std::time::Instant;
 use panal_data::{Loader, LoaderSpec, keyed_rng};
 use panal_models::{Classifier, Part};
 use panal_optim::{Optimizer, ParamGroup, Progress};
+use panal_tensor::tensor_pixels;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, no_grad};
 
@@ -251,7 +252,8 @@ impl Transfer<'_> {
             threads: self.threads,
             ..LoaderSpec::default()
         };
-        let loader = Loader::new(self.train.source.clone(), self.train.pipeline.clone(), spec)?;
+        let loader =
+            Loader::new(self.train.source.clone(), self.train.pipeline.clone(), spec)?.writing_to(tensor_pixels);
         if phase.train == Part::All || self.train.pipeline.is_random() {
             return Ok(Feed::Images(loader));
         }

@@ -17,7 +17,7 @@ use crate::console::Console;
 use crate::{record, unfinished};
 
 /// Bound of the decoded images kept in memory, for each split: epochs read the same files again.
-const CACHE_BYTES: usize = 1 << 30;
+pub(crate) const CACHE_BYTES: usize = 1 << 30;
 
 /// A data set that panal draws: its id, what it is, and the images to train and to evaluate on.
 type Drawn = (&'static str, &'static str, fn(u64) -> Result<[Insects; 2], DataError>);

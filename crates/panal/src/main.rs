@@ -3,6 +3,7 @@
 //! 0: done. 1: it failed, and one error on standard error says why. 2: the command line was wrong. 130: interrupted, checkpoint kept.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod choice;
 mod cli;
 mod config;
@@ -55,5 +56,6 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
         Command::Models => models::run(&cli.global),
         Command::Data(args) => data::run(args, &cli.global, console),
         Command::Device => device::run(&cli.global),
+        Command::Bench(bench) => bench::run(bench, &cli.global),
     }
 }

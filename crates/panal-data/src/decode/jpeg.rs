@@ -65,9 +65,7 @@ impl Layout {
         let mut layout = Self::default();
         let mut at = 2;
         loop {
-            let Some(skip) = bytes.get(at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xff)) else {
-                return layout;
-            };
+            let Some(skip) = bytes.get(at..).and_then(|rest| memchr::memchr(0xff, rest)) else { return layout };
             layout.stray_bytes |= skip > 0;
             at += skip + 1;
             let Some(&marker) = bytes.get(at) else { return layout };
@@ -95,8 +93,8 @@ impl Layout {
 /// Where the compressed data that begin at `start` give way to a marker; markers that mean nothing are damage in them.
 fn end_of_scan(bytes: &[u8], start: usize) -> usize {
     let data = bytes.get(start..).unwrap_or_default();
-    let marker = data.windows(2).position(|pair| matches!(pair, [0xff, 0xc0..=0xcf | 0xd8..=0xfe]));
-    start + marker.unwrap_or(data.len())
+    let is_marker = |at: &usize| matches!(data.get(at + 1), Some(0xc0..=0xcf | 0xd8..=0xfe));
+    start + memchr::memchr_iter(0xff, data).find(is_marker).unwrap_or(data.len())
 }
 
 /// How far a file reaches that ends too early, and about how far it should.

@@ -1,6 +1,7 @@
 //! Random brightness, contrast, saturation and hue, in random order.
 
 use image::RgbImage;
+use multiversion::multiversion;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,7 @@ impl Adjustment {
 }
 
 /// Moves every channel towards one grey level, or away from it.
+#[multiversion(targets("x86_64+avx2"))]
 fn from_level(image: &mut RgbImage, level: u8, factor: f32) {
     let table: [u8; 256] = std::array::from_fn(|value| blend(level, value as u8, factor));
     for channel in image.iter_mut() {
@@ -114,12 +116,14 @@ fn from_level(image: &mut RgbImage, level: u8, factor: f32) {
     }
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn mean_luma(image: &RgbImage) -> u8 {
     let sum: u64 = image.pixels().map(|pixel| u64::from(luma(pixel.0))).sum();
     let count = u64::from(image.width()) * u64::from(image.height());
     (sum as f64 / count as f64 + 0.5) as u8
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn saturate(image: &mut RgbImage, factor: f32) {
     for pixel in image.pixels_mut() {
         let grey = luma(pixel.0);
@@ -127,6 +131,7 @@ fn saturate(image: &mut RgbImage, factor: f32) {
     }
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn turn(image: &mut RgbImage, shift: u8) {
     for pixel in image.pixels_mut() {
         let [hue, saturation, value] = rgb_to_hsv(pixel.0);

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::shared::Painted;
 
 const TRAINING: LoaderSpec =
-    LoaderSpec { batch: 4, shuffle: true, drop_last: false, seed: 11, threads: Some(2), prefetch: 2 };
+    LoaderSpec { views: 1, batch: 4, shuffle: true, drop_last: false, seed: 11, threads: Some(2), prefetch: 2 };
 
 fn loader(source: Painted, spec: LoaderSpec) -> Loader {
     Loader::new(Arc::new(source), AugmentSpec::supervised(8).check().unwrap(), spec).unwrap()
@@ -60,7 +60,7 @@ proptest! {
         images in 1_usize..30, batch in 1_usize..9, seed: u64, epoch: u64, shuffle: bool, drop_last: bool,
         first in 0_usize..8,
     ) {
-        let spec = LoaderSpec { batch: batch.min(images), shuffle, drop_last, seed, threads: Some(1), prefetch: 0 };
+        let spec = LoaderSpec { views: 1, batch: batch.min(images), shuffle, drop_last, seed, threads: Some(1), prefetch: 0 };
         let reference = all(&loader(Painted::new(images), spec.clone()), epoch);
         let whole = images / spec.batch;
         prop_assert_eq!(reference.len(), if drop_last { whole } else { images.div_ceil(spec.batch) });
@@ -100,7 +100,7 @@ fn an_image_draws_by_its_place_in_the_source() {
     let part = Subset::new(Arc::new(Painted::new(6)), vec![0, 1]).unwrap();
     let spec = LoaderSpec { batch: 2, shuffle: false, ..TRAINING };
     let part = Loader::new(Arc::new(part), AugmentSpec::supervised(8).check().unwrap(), spec).unwrap();
-    assert_eq!(all(&part, 0)[0].pixels, all(&whole, 0)[0].pixels[..2 * 8 * 8 * 3]);
+    assert_eq!(all(&part, 0)[0].pixels[..], all(&whole, 0)[0].pixels[..2 * 8 * 8 * 3]);
 }
 
 #[test]
@@ -167,6 +167,25 @@ fn no_more_batches_are_made_ahead_than_was_said() {
     assert_eq!(asked(), before);
     epoch.next().unwrap().unwrap();
     assert_eq!(asked(), before + 4);
+}
+
+#[test]
+fn views_lie_side_by_side_and_the_first_is_what_one_alone_would_be() {
+    let augment = AugmentSpec::supervised(8).check().unwrap();
+    let batches = |views| {
+        let spec = LoaderSpec { views, ..TRAINING };
+        let loader = Loader::new(Arc::new(Painted::new(6)), augment.clone(), spec).unwrap();
+        loader.epoch(1).map(Result::unwrap).collect::<Vec<_>>()
+    };
+    for (one, two) in batches(1).into_iter().zip(batches(2)) {
+        assert_eq!((one.views, two.views, &one.indices, &one.labels), (1, 2, &two.indices, &two.labels));
+        assert_eq!(two.pixels.len(), 2 * one.pixels.len());
+        for (alone, pair) in one.pixels.chunks(8 * 8 * 3).zip(two.pixels.chunks(2 * 8 * 8 * 3)) {
+            assert_eq!(alone, &pair[..8 * 8 * 3]);
+            assert_ne!(alone, &pair[8 * 8 * 3..], "another draw");
+        }
+    }
+    assert_eq!(refusal(244, &LoaderSpec { views: 0, ..TRAINING }), "views must be > 0, got 0");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use panal_data::Batch;
 use panal_tensor::{
-    TensorError, channels_last, images_to_tensor, is_channels_last, labels_to_tensor, pixels_to_tensor,
+    TensorError, batch_to_tensors, channels_last, is_channels_last, labels_to_tensor, pixels_to_tensor, tensor_pixels,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -21,13 +21,32 @@ fn pixels_keep_their_places() {
     }
 }
 
+/// Whatever memory the pixels lie in.
 #[test]
 fn a_batch_becomes_the_tensor_of_its_pixels() {
-    let pixels: Vec<f32> = (0..2 * 4 * 5 * 3).map(|at| at as f32).collect();
-    let want = pixels_to_tensor(&pixels, [2, 4, 5], Device::Cpu).unwrap();
-    let batch = Batch { pixels, height: 4, width: 5, labels: vec![1, 0], indices: vec![7, 3] };
-    let images = images_to_tensor(&batch, Device::Cpu).unwrap();
-    assert!(images.equal(&want) && images.stride() == want.stride());
+    let values: Vec<f32> = (0..2 * 4 * 5 * 3).map(|at| at as f32).collect();
+    let want = pixels_to_tensor(&values, [2, 4, 5], Device::Cpu).unwrap();
+    let mut in_tensor = tensor_pixels(values.len());
+    in_tensor.copy_from_slice(&values);
+    let address = in_tensor.as_ptr();
+    for (views, labels, pixels) in [(1, vec![1, 0], values.into()), (2, vec![1], in_tensor)] {
+        let batch = Batch { pixels, views, height: 4, width: 5, labels, indices: vec![7, 3] };
+        let labels = batch.labels.clone();
+        let (images, classes) = batch_to_tensors(batch, Device::Cpu).unwrap();
+        assert!(images.equal(&want) && images.stride() == want.stride());
+        assert_eq!(Vec::<i64>::try_from(classes).unwrap(), labels);
+        assert_eq!(
+            views == 2,
+            images.data_ptr().cast_const().cast() == address,
+            "only a tensor's memory is taken over"
+        );
+    }
+}
+
+#[test]
+fn a_tensors_memory_of_another_length_is_refused() {
+    let batch = Batch { pixels: tensor_pixels(59), views: 1, height: 4, width: 5, labels: vec![1], indices: vec![0] };
+    assert!(matches!(batch_to_tensors(batch, Device::Cpu), Err(TensorError::Length { got: 59, .. })));
 }
 
 #[test]

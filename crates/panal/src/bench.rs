@@ -1,0 +1,123 @@
+//! `panal bench`: how many images a second this machine loads, or computes. What they are worth is not asked here.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use panal_data::augment::Op;
+use panal_data::transforms::{RandomHorizontalFlip, RandomResizedCrop, Size};
+use panal_data::{AugmentSpec, BadFiles, Cached, DataSource, ImageFolder, Loader, LoaderSpec, keyed_rng};
+use panal_models::{Arch, Classifier, ModelSpec};
+use panal_optim::{Optimizer, OptimizerSpec, ParamGroup};
+use panal_tensor::{batch_to_tensors, channels_last, tensor_pixels};
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
+
+use crate::cli::{Bench, Global, PipelineArgs, Recipe, StepArgs};
+use crate::data::CACHE_BYTES;
+use crate::device;
+
+/// Height and width of the images that a pipeline makes.
+const SIDE: u32 = 224;
+
+/// Steps before those that are timed.
+const WARM_UP: usize = 2;
+
+pub(crate) fn run(bench: &Bench, global: &Global) -> Result<()> {
+    let mut report = match bench {
+        Bench::Pipeline(args) => pipeline(args, global)?,
+        Bench::Step(args) => step(args, global)?,
+    };
+    report["peak_memory_bytes"] = json!(peak_memory());
+    if global.json {
+        println!("{report:#}");
+        return Ok(());
+    }
+    let rates = report["images_per_second"].as_array().cloned().unwrap_or_default();
+    let mut rates: Vec<f64> = rates.iter().filter_map(Value::as_f64).collect();
+    rates.sort_by(f64::total_cmp);
+    let (Some(low), Some(high)) = (rates.first(), rates.last()) else { return Ok(()) };
+    println!("{}: {:.1} images/s ({low:.1} to {high:.1})", report["what"], rates[rates.len() / 2]);
+    Ok(())
+}
+
+/// Every image of a folder through a loader and into tensors on the device.
+fn pipeline(args: &PipelineArgs, global: &Global) -> Result<Value> {
+    let device = device::choose(global)?;
+    let folder = ImageFolder::open(&args.data, BadFiles::Unchecked)?;
+    let source: Arc<dyn DataSource> =
+        if args.cached { Arc::new(Cached::new(Arc::new(folder), CACHE_BYTES)) } else { Arc::new(folder) };
+    let (augment, views) = match args.transform {
+        Recipe::Evaluation => (AugmentSpec::plain(256, SIDE), 1),
+        Recipe::Supervised => {
+            let crop = Op::RandomResizedCrop(RandomResizedCrop::new(Size::Side(SIDE)));
+            (AugmentSpec::new(vec![crop, Op::RandomHorizontalFlip(RandomHorizontalFlip { p: 0.5 })]), 1)
+        }
+        Recipe::Simclr => (AugmentSpec::simclr(SIDE, 1.0), 2),
+    };
+    let images = source.len();
+    let spec = LoaderSpec {
+        views,
+        batch: args.batch.min(images),
+        shuffle: true,
+        threads: device::loader_threads(global),
+        ..LoaderSpec::default()
+    };
+    let mut seconds = Vec::new();
+    let loader = Loader::new(source, augment.check()?, spec)?.writing_to(tensor_pixels);
+    let first = usize::from(args.cached);
+    for pass in 0..first + args.passes {
+        let clock = Instant::now();
+        for batch in loader.epoch(pass as u64) {
+            let (_images, _labels) = batch_to_tensors(batch?, device)?;
+        }
+        seconds.push(clock.elapsed().as_secs_f64());
+    }
+    let what = format!("{:?}, from {}", args.transform, if args.cached { "memory" } else { "files" }).to_lowercase();
+    Ok(report(&what, images, &seconds[first..]))
+}
+
+/// Steps of a network with random weights on random pixels.
+fn step(args: &StepArgs, global: &Global) -> Result<Value> {
+    let device = device::choose(global)?;
+    let arch: Arch = args.model.parse()?;
+    let network = Classifier::new(&ModelSpec::new(arch, 2), device, 0)?;
+    let (batch, side) = (args.batch as i64, args.size as i64);
+    let pixels = Tensor::f_randn([batch, 3, side, side], (Kind::Float, device))?;
+    let images = channels_last(&pixels)?;
+    let labels = Tensor::f_zeros([batch], (Kind::Int64, device))?;
+    let folded = network.folded()?;
+    let groups = vec![ParamGroup { name: "all".into(), params: network.trainable(), lr_scale: 1.0 }];
+    let mut optimizer = Optimizer::new(&OptimizerSpec::default(), groups)?;
+    let mut seconds = Vec::new();
+    for number in 0..WARM_UP + args.steps {
+        let clock = Instant::now();
+        let last = if args.eval {
+            folded.logits(&images)?
+        } else {
+            let logits = network.forward_train(&images, &mut keyed_rng(0, &[number as u64]))?;
+            let loss = panal_losses::cross_entropy(&logits, &labels, 0.0)?;
+            optimizer.zero_grad()?;
+            loss.f_backward()?;
+            optimizer.step(1e-3)?;
+            loss
+        };
+        // A GPU works behind; reading a value waits for it.
+        let _ = last.f_sum(Kind::Float)?.f_to_device(Device::Cpu)?;
+        seconds.push(clock.elapsed().as_secs_f64());
+    }
+    let mode = if args.eval { "evaluation" } else { "training" };
+    Ok(report(&format!("{arch}, {mode}, batch {batch}"), args.batch, &seconds[WARM_UP..]))
+}
+
+fn report(what: &str, images: usize, seconds: &[f64]) -> Value {
+    let rates: Vec<f64> = seconds.iter().map(|seconds| images as f64 / seconds).collect();
+    json!({ "what": what, "images": images, "seconds": seconds, "images_per_second": rates })
+}
+
+/// The most memory that this process ever had in use, in bytes; `None` where the system does not tell.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}

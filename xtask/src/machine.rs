@@ -1,7 +1,7 @@
 //! What this machine is: processor, memory, disk, NVIDIA driver. Asked of the system, changed by nothing here.
 
 use crate::process::ask;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 
@@ -9,14 +9,14 @@ use std::path::Path;
 pub(crate) const OLDEST_DRIVER: u32 = 580;
 
 /// The machine, as a benchmark's record keeps it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) os: String,
     pub(crate) processor: String,
     pub(crate) cores: usize,
     pub(crate) memory_gb: f64,
     /// Vector instructions that matter to speed, those that it has.
-    pub(crate) vectors: Vec<&'static str>,
+    pub(crate) vectors: Vec<String>,
     pub(crate) gpus: Vec<String>,
 }
 
@@ -36,7 +36,11 @@ impl Machine {
                 .unwrap_or_else(|| "unknown".to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_gb: memory_gb(),
-            vectors: ["avx2", "avx512f", "amx_tile", "asimd", "sve"].into_iter().filter(has).collect(),
+            vectors: ["avx2", "avx512f", "amx_tile", "asimd", "sve"]
+                .into_iter()
+                .filter(has)
+                .map(str::to_owned)
+                .collect(),
             gpus: gpus(),
         }
     }

@@ -6,6 +6,7 @@
 compile_error!("panal's xtask knows Linux and macOS; elsewhere set LIBTORCH yourself and use cargo directly");
 
 mod commands;
+mod files;
 mod libtorch;
 mod machine;
 mod process;

@@ -40,13 +40,14 @@ pub(crate) fn run(args: &PredictArgs, global: &Global, console: &Console) -> Res
     let device = device::choose(global)?;
     let saved = saved::read(&args.model, device)?;
     let network = saved.model.folded()?;
+    let mut buffer = Vec::new();
     let mut output = Output::open(args.out.as_deref(), format)?;
     let bar = console.bar(files.len() as u64, "{bar:24} {pos}/{len} images, {per_sec}, {eta} left");
     for (done, paths) in files.chunks(args.batch).enumerate() {
         if interrupt::stop().load(Ordering::Relaxed) {
             return Err(TrainError::Interrupted { steps: done as u64, checkpoint: None }.into());
         }
-        for prediction in predict(&saved, &network, paths, args, device)? {
+        for prediction in predict(&saved, &network, paths, args, device, &mut buffer)? {
             output.write(&prediction)?;
         }
         bar.inc(paths.len() as u64);
@@ -86,23 +87,25 @@ fn predict<'a>(
     paths: &[PathBuf],
     args: &PredictArgs,
     device: Device,
+    buffer: &mut Vec<f32>,
 ) -> Result<Vec<Prediction<'a>>> {
     let (height, width) = saved.pipeline.size();
     let (height, width) = (height as usize, width as usize);
-    let pipeline = &saved.pipeline;
-    let decoded: Vec<_> = paths
-        .par_iter()
-        .map(|path| {
-            let image = decode_image(path)?;
-            let mut pixels = vec![0.0; height * width * 3];
-            pipeline.apply(&image, &mut keyed_rng(0, &[]), &mut pixels);
-            Ok::<_, panal_data::DataError>((path, pixels))
-        })
-        .collect();
+    let (pipeline, place) = (&saved.pipeline, height * width * 3);
+    // Every image into its own place; those behind a bad one move up.
+    buffer.resize(paths.len() * place, 0.0);
+    let decode = |(pixels, path): (&mut [f32], &PathBuf)| {
+        pipeline.apply(&decode_image(path)?, &mut keyed_rng(0, &[]), pixels);
+        Ok::<_, panal_data::DataError>(())
+    };
+    let decoded: Vec<_> = buffer.par_chunks_exact_mut(place).zip(paths).map(decode).collect();
     let mut kept = Vec::with_capacity(paths.len());
-    for result in decoded {
+    for (index, result) in decoded.into_iter().enumerate() {
         match result {
-            Ok(image) => kept.push(image),
+            Ok(()) => {
+                buffer.copy_within(index * place..(index + 1) * place, kept.len() * place);
+                kept.push(&paths[index]);
+            }
             Err(error) if args.skip_bad => tracing::warn!("left out: {error}"),
             Err(error) => return Err(error.into()),
         }
@@ -110,11 +113,10 @@ fn predict<'a>(
     if kept.is_empty() {
         return Ok(Vec::new());
     }
-    let pixels: Vec<f32> = kept.iter().flat_map(|(_, pixels)| pixels).copied().collect();
-    let images = pixels_to_tensor(&pixels, [kept.len(), height, width], device)?;
+    let images = pixels_to_tensor(&buffer[..kept.len() * place], [kept.len(), height, width], device)?;
     let probabilities = network.logits(&images)?.f_softmax(1, Kind::Float)?;
     let rows = Vec::<Vec<f32>>::try_from(probabilities.f_to_device(Device::Cpu)?)?;
-    kept.iter().zip(rows).map(|((path, _), row)| judge(path, &row, &saved.card.classes, args.top)).collect()
+    kept.iter().zip(rows).map(|(path, row)| judge(path, &row, &saved.card.classes, args.top)).collect()
 }
 
 fn judge<'a>(path: &Path, probabilities: &[f32], classes: &'a [String], top: usize) -> Result<Prediction<'a>> {

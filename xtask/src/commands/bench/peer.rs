@@ -1,4 +1,4 @@
-//! What the peer needs: its script, a Python with PyTorch, the data and the weights. It is not run here.
+//! What the peers need: their scripts, a Python with PyTorch, the data and the weights. It is not run here.
 
 use crate::libtorch::TORCH_VERSION;
 use crate::process;
@@ -9,19 +9,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the peer's script imports, torch itself left out.
-const PACKAGES: [&str; 5] = ["torchvision==0.26.0", "numpy", "pillow", "safetensors", "scikit-learn"];
+/// What the peers' scripts import, torch itself left out.
+const PACKAGES: [&str; 6] =
+    ["torchvision==0.26.0", "numpy", "pillow", "safetensors", "scikit-learn", "nvidia-dali-cuda130==2.4.0"];
 
-/// The peer's `lab.py`: given as such, or by its folder.
-pub(super) fn script(given: Option<&Path>) -> Result<PathBuf> {
+/// The folder of the peer's `lab.py` and `pipeline.py`.
+pub(super) fn folder(given: Option<&Path>) -> Result<PathBuf> {
     let Some(given) = given else {
-        bail!("no peer to measure against: name the folder of its lab.py with --peer DIR or PANAL_PEERS");
+        bail!(
+            "no peer to measure against: name the folder of its lab.py and pipeline.py with --peer DIR or PANAL_PEERS"
+        );
     };
-    let script = if given.is_dir() { given.join("lab.py") } else { given.to_owned() };
-    match script.is_file() {
-        true => Ok(std::path::absolute(script)?),
-        false => {
-            bail!("there is no {}: --peer must be the folder of the peer's lab.py, or that file", script.display())
+    match ["lab.py", "pipeline.py"].into_iter().find(|script| !given.join(script).is_file()) {
+        None => Ok(std::path::absolute(given)?),
+        Some(missing) => {
+            bail!("there is no {}: --peer must be the folder of the peer's scripts", given.join(missing).display())
         }
     }
 }
@@ -34,10 +36,10 @@ pub(super) fn python(given: Option<&Path>, note: &dyn Fn(&str)) -> Result<PathBu
     let cache = panal_hub::cache_dir()?;
     fs::create_dir_all(&cache)?;
     let _lock = Lock::acquire(&cache.join(".peers.lock"), &Bar::new())?;
-    let folder = cache.join(format!("peers-torch-{TORCH_VERSION}"));
+    let folder = cache.join(format!("peers-2-torch-{TORCH_VERSION}"));
     let (python, whole) = (folder.join("bin/python"), folder.join("whole"));
     if !whole.exists() {
-        note("installing torch, torchvision and scikit-learn for it: some GB, some minutes");
+        note("installing torch, torchvision, scikit-learn and DALI for it: some GB, some minutes");
         process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
             .context("the peer needs a python3 with venv; or give one that has torch with --python")?;
         let torch = format!("torch=={TORCH_VERSION}");

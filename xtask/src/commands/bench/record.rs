@@ -1,74 +1,152 @@
-//! The dated record of one benchmark: the machine, the versions, the commands, the raw numbers, the ratio.
+//! The dated record of one suite: the machine, the versions, the commands, the raw figures, the ratios; and whether a row fell.
 
+use super::suite::{Figures, Measured, Name, Row, Suite, Unit, median};
 use crate::machine::Machine;
 use crate::process;
 use crate::workspace;
-use anyhow::{Context, Result, ensure};
-use serde::Serialize;
-use serde_json::Value;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[derive(Debug, Serialize)]
+/// Of the files that this program writes; those of 1 had one peer and one round.
+pub(super) const FORMAT: u32 = 2;
+
+/// A row fell if its ratio is below this share of the lowest of the last record: less than that is noise.
+const FALLEN: f64 = 0.85;
+
+/// One suite, measured.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Record {
+    pub(super) format: u32,
+    pub(super) suite: Name,
     pub(super) date: String,
     pub(super) command: String,
     pub(super) machine: Machine,
-    pub(super) versions: BTreeMap<&'static str, String>,
-    pub(super) peer_memory_format: &'static str,
-    pub(super) rows: Vec<Row>,
+    pub(super) versions: BTreeMap<String, String>,
+    pub(super) rows: Vec<Comparison>,
+    pub(super) programs: Vec<Measured>,
 }
 
-/// One row of the lab by both.
-#[derive(Debug, Serialize)]
-pub(super) struct Row {
-    row: String,
-    /// Mean seconds of a seed.
-    seconds: f64,
-    peer_seconds: f64,
-    /// How many times faster than the peer.
-    ratio: f64,
-    ours: Run,
-    peer: Run,
+/// Our figure beside the best peer's.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Comparison {
+    pub(super) row: String,
+    pub(super) unit: Unit,
+    /// Medians over the rounds.
+    pub(super) ours: f64,
+    pub(super) peer: f64,
+    /// The peer whose median is the best.
+    pub(super) best_peer: String,
+    /// How many times better than the best peer of the same round: the median over the rounds, and the extremes.
+    pub(super) ratio: f64,
+    pub(super) ratio_low: f64,
+    pub(super) ratio_high: f64,
+    pub(super) asked: Option<f64>,
 }
 
-/// One command, and what it gave.
-#[derive(Debug, Serialize)]
-pub(super) struct Run {
-    pub(super) command: String,
-    pub(super) wall_seconds: f64,
-    pub(super) results: Vec<Value>,
-}
+impl Comparison {
+    /// Every row of a suite.
+    pub(super) fn all(suite: &Suite, measured: &[Measured]) -> Result<Vec<Self>> {
+        let rounds = measured.iter().map(|program| program.rounds.len()).min().unwrap_or_default();
+        let joined: Vec<Figures> = (0..rounds)
+            .map(|round| measured.iter().flat_map(|program| program.rounds[round].clone()).collect())
+            .collect();
+        suite.rows.iter().map(|row| Self::new(row, &joined)).collect()
+    }
 
-impl Row {
-    pub(super) fn new(row: &str, ours: Run, peer: Run) -> Result<Self> {
-        let seconds = mean_seconds(&ours).with_context(|| format!("ours, {row}"))?;
-        let peer_seconds = mean_seconds(&peer).with_context(|| format!("the peer, {row}"))?;
-        Ok(Self { row: row.to_owned(), seconds, peer_seconds, ratio: peer_seconds / seconds, ours, peer })
+    fn new(row: &Row, rounds: &[Figures]) -> Result<Self> {
+        let each = |name: &str| -> Result<Vec<f64>> {
+            let figures = rounds.iter().map(|round| round.get(name).copied());
+            figures.collect::<Option<_>>().with_context(|| format!("{}: no figure `{name}`", row.name))
+        };
+        let ours = each(&row.ours)?;
+        let peers = row.peers.iter().map(|peer| Ok((peer, each(peer)?))).collect::<Result<Vec<_>>>()?;
+        let better = |a: f64, b: f64| row.unit.ratio(a, b).total_cmp(&1.0);
+        let middle = |values: &[f64]| median(values.iter().copied()).unwrap_or(f64::NAN);
+        let best =
+            peers.iter().max_by(|(_, a), (_, b)| better(middle(a), middle(b))).context("a row without a peer")?;
+        let ratios = ours.iter().enumerate().map(|(round, &ours)| {
+            let ratios = peers.iter().map(|(_, figures)| row.unit.ratio(ours, figures[round]));
+            ratios.fold(f64::INFINITY, f64::min)
+        });
+        let ratios: Vec<f64> = ratios.collect();
+        Ok(Self {
+            row: row.name.clone(),
+            unit: row.unit,
+            ours: middle(&ours),
+            peer: middle(&best.1),
+            best_peer: best.0.clone(),
+            ratio: middle(&ratios),
+            ratio_low: ratios.iter().copied().fold(f64::INFINITY, f64::min),
+            ratio_high: ratios.iter().copied().fold(0.0, f64::max),
+            asked: row.asked,
+        })
     }
 }
 
-impl fmt::Display for Row {
+impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { row, seconds, peer_seconds, ratio, .. } = self;
-        write!(f, "{row}: {seconds:.1} s, the peer {peer_seconds:.1} s, ratio {ratio:.2}")
+        let Self { row, unit, ours, peer, best_peer, ratio, ratio_low, ratio_high, .. } = self;
+        write!(
+            f,
+            "{row}: {ours:.1} {unit}, {best_peer} {peer:.1}: {ratio:.2} times ({ratio_low:.2} to {ratio_high:.2})"
+        )
     }
 }
 
 impl Record {
-    /// Writes `<date>-lab.json`, never over an earlier record; gives the file. `named` are paths of this machine, and what the record calls them.
+    /// Writes `<date>-<suite>.json`, never over an earlier record; gives the file. `named` are paths of this machine, and what the record calls them.
     pub(super) fn write(&self, folder: &Path, named: &[(PathBuf, &'static str)]) -> Result<PathBuf> {
         fs::create_dir_all(folder)?;
         let names = std::iter::once(String::new()).chain((2..).map(|n| format!("-{n}")));
-        let mut files = names.map(|suffix| folder.join(format!("{}-lab{suffix}.json", self.date)));
+        let mut files = names.map(|suffix| folder.join(format!("{}-{}{suffix}.json", self.date, self.suite)));
         let file = files.find(|file| !file.exists()).context("no free name")?;
         let places = [named, &places()?].concat();
-        fs::write(&file, impersonal(&serde_json::to_string_pretty(self)?, &places) + "\n")?;
+        crate::files::write(&file, &(impersonal(&serde_json::to_string_pretty(self)?, &places) + "\n"))?;
         Ok(file)
     }
+
+    /// The rows that are worse beside their peer than in the last record of them.
+    pub(super) fn fallen(&self, before: &[Self]) -> Vec<String> {
+        let last = |row: &str| {
+            before.iter().rev().filter(|record| record.suite == self.suite).find_map(|record| {
+                record.rows.iter().find(|comparison| comparison.row == row).map(|comparison| (record, comparison))
+            })
+        };
+        let fell = |now: &Comparison| {
+            let (record, then) = last(&now.row)?;
+            (now.ratio < FALLEN * then.ratio_low).then(|| {
+                let Comparison { ratio, ratio_low, ratio_high, .. } = then;
+                let was = format!("{ratio:.2} ({ratio_low:.2} to {ratio_high:.2}) on {}", record.date);
+                format!("{}, {}: {:.2} times the peer, was {was}", self.suite, now.row, now.ratio)
+            })
+        };
+        self.rows.iter().filter_map(fell).collect()
+    }
+}
+
+/// Every record of this format in the folder, the oldest first.
+pub(super) fn last(folder: &Path) -> Result<Vec<Record>> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    // `-2` after the first of the day, `-10` after `-9`.
+    files.sort_by_key(|file| (file.file_stem().map(|stem| stem.len()), file.clone()));
+    files.sort_by_key(|file| file.file_name().map(|name| name.to_string_lossy().chars().take(10).collect::<String>()));
+    let mut records = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let value: serde_json::Value =
+            serde_json::from_str(&text).with_context(|| format!("{} is no record", file.display()))?;
+        if value["format"] == FORMAT {
+            records.push(serde_json::from_value(value).with_context(|| format!("{} is no record", file.display()))?);
+        }
+    }
+    Ok(records)
 }
 
 /// Folders that only this machine has, and what a record says in their place; the inner before the outer.
@@ -105,47 +183,73 @@ pub(super) fn today() -> Result<String> {
 }
 
 /// The versions of what was measured.
-pub(super) fn versions(python: &Path, libtorch: &str) -> Result<BTreeMap<&'static str, String>> {
-    const ASK: &str =
-        "import sys, torch, torchvision; print(sys.version.split()[0], torch.__version__, torchvision.__version__)";
+pub(super) fn versions(python: &Path, libtorch: &str) -> Result<BTreeMap<String, String>> {
+    const ASK: &str = "import sys, torch, torchvision, importlib.metadata as m; \
+        dali = [d.version for d in m.distributions() if d.metadata['Name'].startswith('nvidia-dali')]; \
+        print(sys.version.split()[0], torch.__version__, torchvision.__version__, *dali)";
     let said = process::stdout(Command::new(python).args(["-c", ASK]))?;
     let mut words = said.split_whitespace().map(str::to_owned);
     let mut next = || words.next().unwrap_or_default();
     let root = workspace::root().to_string_lossy();
     let commit = process::ask("git", &["-C", &root, "describe", "--always", "--dirty", "--exclude=*"]);
-    Ok(BTreeMap::from([
+    let versions = [
         ("panal", commit.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned())),
         ("rustc", process::ask("rustc", &["--version"]).unwrap_or_default()),
         ("libtorch", libtorch.to_owned()),
         ("python", next()),
         ("torch", next()),
         ("torchvision", next()),
-    ]))
-}
-
-/// The mean of `seconds` over the results: ours is one that is a mean already, the peer has one a seed.
-fn mean_seconds(run: &Run) -> Result<f64> {
-    let seconds: Vec<f64> = run.results.iter().filter_map(|result| result["seconds"].as_f64()).collect();
-    ensure!(!seconds.is_empty() && seconds.len() == run.results.len(), "a result without `seconds`");
-    Ok(seconds.iter().sum::<f64>() / seconds.len() as f64)
+        ("dali", next()),
+    ];
+    Ok(versions.into_iter().map(|(what, version)| (what.to_owned(), version)).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
-    fn run(seconds: &[f64]) -> Run {
-        let results = seconds.iter().map(|seconds| json!({ "seconds": seconds })).collect();
-        Run { command: "c".into(), wall_seconds: 1.0, results }
+    fn row(unit: Unit) -> Row {
+        Row { name: "r".into(), unit, ours: "o".into(), peers: vec!["a".into(), "b".into()], asked: Some(2.0) }
+    }
+
+    fn rounds(figures: &[[f64; 3]]) -> Vec<Figures> {
+        let named = |[o, a, b]: &[f64; 3]| [("o", *o), ("a", *a), ("b", *b)].map(|(name, x)| (name.to_owned(), x));
+        figures.iter().map(|round| named(round).into()).collect()
     }
 
     #[test]
-    fn the_ratio_is_of_means_over_seeds() {
-        let row = Row::new("r", run(&[3.0]), run(&[12.0, 18.0])).unwrap();
-        assert_eq!((row.seconds, row.peer_seconds, row.ratio), (3.0, 15.0, 5.0));
-        let silent = Run { results: vec![json!({"f1": 0.9})], ..run(&[]) };
-        assert!(format!("{:#}", Row::new("r", run(&[1.0]), silent).unwrap_err()).contains("the peer, r"));
+    fn the_ratio_is_to_the_best_peer_of_each_round() {
+        let rates = rounds(&[[10.0, 5.0, 4.0], [12.0, 4.0, 6.0], [9.0, 4.5, 1.0]]);
+        let rate = Comparison::new(&row(Unit::ImagesPerSecond), &rates).unwrap();
+        assert_eq!((rate.ours, rate.peer, rate.best_peer.as_str()), (10.0, 4.5, "a"));
+        assert_eq!((rate.ratio, rate.ratio_low, rate.ratio_high), (2.0, 2.0, 2.0));
+        let seconds = Comparison::new(&row(Unit::Seconds), &rounds(&[[2.0, 8.0, 6.0], [2.0, 5.0, 7.0]])).unwrap();
+        assert_eq!((seconds.ratio_low, seconds.ratio_high), (2.5, 3.0));
+        assert!(Comparison::new(&row(Unit::Seconds), &[Figures::new()]).is_err());
+    }
+
+    fn record(date: &str, ratio: f64) -> Record {
+        let rates = rounds(&[[10.0 * ratio, 10.0, 1.0]]);
+        Record {
+            format: FORMAT,
+            suite: Name::Step,
+            date: date.into(),
+            command: "cargo xtask bench".into(),
+            machine: Machine::here(),
+            versions: BTreeMap::new(),
+            rows: vec![Comparison::new(&row(Unit::ImagesPerSecond), &rates).unwrap()],
+            programs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_row_falls_by_its_ratio_to_the_peer() {
+        let before = [record("2026-01-01", 4.0), record("2026-01-02", 2.0)];
+        assert!(record("2026-01-03", 1.8).fallen(&before).is_empty(), "that is noise");
+        let fallen = record("2026-01-03", 1.6).fallen(&before);
+        assert_eq!(fallen, ["step, r: 1.60 times the peer, was 2.00 (2.00 to 2.00) on 2026-01-02"]);
+        let other = Record { suite: Name::Lab, ..record("2026-01-02", 9.0) };
+        assert!(record("2026-01-03", 1.0).fallen(&[other]).is_empty(), "another suite");
     }
 
     #[test]
@@ -165,19 +269,15 @@ mod tests {
     }
 
     #[test]
-    fn a_second_record_of_the_day_does_not_replace_the_first() {
+    fn records_are_kept_apart_and_read_back_in_their_order() {
         let folder = tempfile::tempdir().unwrap();
-        let record = Record {
-            date: today().unwrap(),
-            command: "cargo xtask bench".into(),
-            machine: Machine::here(),
-            versions: BTreeMap::new(),
-            peer_memory_format: "contiguous",
-            rows: Vec::new(),
-        };
-        let (first, second) = (record.write(folder.path(), &[]).unwrap(), record.write(folder.path(), &[]).unwrap());
-        assert_ne!(first, second);
-        assert_eq!(record.date.len(), 10);
-        assert!(second.to_string_lossy().ends_with("-lab-2.json"));
+        fs::write(folder.path().join("2026-01-01-lab.json"), r#"{"date": "of format 1"}"#).unwrap();
+        for (date, ratio) in [("2026-01-02", 3.0), ("2026-01-01", 1.0), ("2026-01-01", 2.0)] {
+            record(date, ratio).write(folder.path(), &[]).unwrap();
+        }
+        let ratios: Vec<f64> = last(folder.path()).unwrap().iter().map(|record| record.rows[0].ratio).collect();
+        assert_eq!(ratios, [1.0, 2.0, 3.0]);
+        fs::write(folder.path().join("2026-01-03-lab.json"), r#"{"format": 2}"#).unwrap();
+        assert!(format!("{:#}", last(folder.path()).unwrap_err()).contains("2026-01-03-lab.json is no record"));
     }
 }

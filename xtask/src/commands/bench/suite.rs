@@ -1,0 +1,479 @@
+//! What is measured: rows, and the programs whose figures they compare. How figures become records is not decided here.
+
+use crate::process;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// Figures of a program, by name.
+pub(super) type Figures = BTreeMap<String, f64>;
+
+/// A group of rows that are measured together and kept in one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Name {
+    /// Loading and transforming images
+    Pipeline,
+    /// The five rows of the lab
+    Lab,
+    /// Training and evaluation steps of networks
+    Step,
+    /// `panal predict` over a folder
+    Predict,
+}
+
+impl Name {
+    pub(super) const ALL: [Self; 4] = [Self::Pipeline, Self::Lab, Self::Step, Self::Predict];
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pipeline => "pipeline",
+            Self::Lab => "lab",
+            Self::Step => "step",
+            Self::Predict => "predict",
+        })
+    }
+}
+
+/// What a figure counts, and so which way is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Unit {
+    #[serde(rename = "images/s")]
+    ImagesPerSecond,
+    #[serde(rename = "s")]
+    Seconds,
+    #[serde(rename = "MB")]
+    Megabytes,
+}
+
+impl Unit {
+    /// How many times better `ours` is than `peer`.
+    pub(super) fn ratio(self, ours: f64, peer: f64) -> f64 {
+        match self {
+            Self::ImagesPerSecond => ours / peer,
+            Self::Seconds | Self::Megabytes => peer / ours,
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ImagesPerSecond => "images/s",
+            Self::Seconds => "s",
+            Self::Megabytes => "MB",
+        })
+    }
+}
+
+/// One comparison.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) unit: Unit,
+    /// The name of our figure.
+    pub(super) ours: String,
+    /// The names of the peers' figures; the best of them counts.
+    pub(super) peers: Vec<String>,
+    /// The ratio that was asked for, if one was.
+    pub(super) asked: Option<f64>,
+}
+
+/// A program that gives figures.
+#[derive(Debug)]
+pub(super) struct Program {
+    program: PathBuf,
+    args: Vec<String>,
+    read: Read,
+}
+
+/// How the figures stand in what a program prints. The names given here begin those of the figures.
+#[derive(Debug)]
+enum Read {
+    /// `panal bench`: images a second, and the most memory that was in use.
+    Bench(String),
+    /// Lines of a name, a number and a unit; of which names, without what is put before them.
+    Lines(String, &'static [&'static str]),
+    /// Results of a lab, in one JSON array or one object a line: mean seconds and F1 of a run.
+    Lab(String),
+    /// How long the program took: in seconds, and for so many images.
+    Clock(String, usize),
+}
+
+/// What is measured together.
+#[derive(Debug)]
+pub(super) struct Suite {
+    pub(super) name: Name,
+    pub(super) rows: Vec<Row>,
+    programs: Vec<Program>,
+}
+
+/// What a program gave, round after round.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Measured {
+    pub(super) command: String,
+    pub(super) rounds: Vec<Figures>,
+}
+
+/// Where everything lies that is needed to measure.
+#[derive(Debug)]
+pub(super) struct Tools {
+    pub(super) panal: PathBuf,
+    pub(super) python: PathBuf,
+    /// The folder of the peer's lab.py and pipeline.py.
+    pub(super) peers: PathBuf,
+    /// The folder of the peers' scripts that are ours.
+    pub(super) ours: PathBuf,
+    pub(super) data: PathBuf,
+    pub(super) weights: PathBuf,
+    pub(super) scratch: PathBuf,
+}
+
+impl Tools {
+    fn panal(&self, args: &[&str], read: Read) -> Program {
+        let args = args.iter().map(ToString::to_string).chain(["--quiet".into(), "--json".into()]).collect();
+        Program { program: self.panal.clone(), args, read }
+    }
+
+    fn python(&self, script: &Path, args: &[&str], read: Read) -> Program {
+        let script = script.display().to_string();
+        let args = std::iter::once(script).chain(args.iter().map(ToString::to_string)).collect();
+        Program { program: self.python.clone(), args, read }
+    }
+}
+
+/// The suite of that name.
+pub(super) fn suite(name: Name, tools: &Tools) -> Result<Suite> {
+    match name {
+        Name::Pipeline => Ok(pipeline(tools)),
+        Name::Lab => Ok(lab(tools)),
+        Name::Step => Ok(step(tools)),
+        Name::Predict => predict(tools),
+    }
+}
+
+fn pipeline(tools: &Tools) -> Suite {
+    let train = tools.data.join("train").display().to_string();
+    let (mut rows, mut programs) = (Vec::new(), Vec::new());
+    for (transform, peers, from_files) in [
+        ("evaluation", &["eval pil", "eval dali"][..], 3.0),
+        ("supervised", &["sup pil", "sup v2 tensor", "sup dali"], 1.8),
+        ("simclr", &["simclr2 pil", "simclr2 v2 tensor"], 5.0),
+    ] {
+        // From files the first pass is what counts, as it is with the peers.
+        for (place, asked, flags) in
+            [("files", from_files, &["--passes", "1"][..]), ("memory", 8.0, &["--passes", "5", "--cached"])]
+        {
+            let name = format!("{transform}, from {place}");
+            let args = [&["bench", "pipeline", &train, "--transform", transform], flags].concat();
+            let (unit, asked) = (Unit::ImagesPerSecond, Some(asked));
+            // SimCLR from memory was not asked for.
+            let asked = asked.filter(|_| (transform, place) != ("simclr", "memory"));
+            let peers = peers.iter().map(ToString::to_string).collect();
+            rows.push(Row { unit, asked, peers, ours: format!("panal {name}"), name: name.clone() });
+            programs.push(tools.panal(&args, Read::Bench(format!("panal {name}"))));
+        }
+    }
+    let data = tools.data.display().to_string();
+    const TORCHVISION: &[&str] = &["eval pil", "sup pil", "sup v2 tensor", "simclr2 pil", "simclr2 v2 tensor"];
+    const DALI: &[&str] = &["eval dali", "sup dali"];
+    for (script, names) in [(tools.peers.join("pipeline.py"), TORCHVISION), (tools.ours.join("dali.py"), DALI)] {
+        programs.push(tools.python(&script, &[&data], Read::Lines(String::new(), names)));
+    }
+    Suite { name: Name::Pipeline, rows, programs }
+}
+
+fn lab(tools: &Tools) -> Suite {
+    // Named alike and in this order in panal's preset `tutorial` and in the peer's script.
+    const ROWS: [(&str, Option<f64>); 5] = [
+        ("full fine-tuning, transfer", Some(1.5)),
+        ("full fine-tuning, random init", None),
+        ("linear probing", Some(10.0)),
+        ("linear probing + 3 augmentations", Some(2.5)),
+        ("linear probing 5 + fine-tuning 3", None),
+    ];
+    let (data, weights) = (tools.data.display().to_string(), tools.weights.display().to_string());
+    let results = tools.scratch.join("results").display().to_string();
+    let (mut rows, mut programs) = (Vec::new(), Vec::new());
+    for (index, (name, asked)) in ROWS.into_iter().enumerate() {
+        let init = format!("row.{index}.init={}", if name.contains("random") { "random" } else { &weights });
+        let args = ["lab", "--preset", "tutorial", "--model", "mobilenet_v2", "--data", &data, "--row", name];
+        let args = [&args[..], &["--seeds", "1", "--seed", "0", "--results", &results, "--set", &init]].concat();
+        programs.push(tools.panal(&args, Read::Lab(format!("panal {name}"))));
+        let args = ["--data", &data, "--weights", &weights, "--seeds", "1", "--channels-last", "--rows", name];
+        programs.push(tools.python(&tools.peers.join("lab.py"), &args, Read::Lab(format!("PyTorch {name}"))));
+        let (ours, peers) = (format!("panal {name} seconds"), vec![format!("PyTorch {name} seconds")]);
+        rows.push(Row { name: name.into(), unit: Unit::Seconds, ours, peers, asked });
+    }
+    Suite { name: Name::Lab, rows, programs }
+}
+
+fn step(tools: &Tools) -> Suite {
+    let (mut rows, mut programs) = (Vec::new(), Vec::new());
+    for arch in ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0"] {
+        for (mode, word, batches) in [("training", "train", &[16, 64][..]), ("evaluation", "eval", &[1, 16, 64])] {
+            for batch in batches {
+                let name = format!("{arch}, {mode}, batch {batch}");
+                let batch = batch.to_string();
+                let mut args = vec!["bench", "step", arch, "--batch", &batch, "--steps", "5"];
+                args.extend((word == "eval").then_some("--eval"));
+                programs.push(tools.panal(&args, Read::Bench(format!("panal {name}"))));
+                for (how, names) in [("eager", &["eager", "eager memory"]), ("compile", &["compile", "compile memory"])]
+                {
+                    let args = [arch, word, &batch, "5", how];
+                    let read = Read::Lines(format!("PyTorch {name} "), names);
+                    programs.push(tools.python(&tools.ours.join("step.py"), &args, read));
+                    let (unit, ours) = (Unit::ImagesPerSecond, format!("panal {name}"));
+                    let (suffix, asked) = if how == "eager" { ("", 1.0) } else { (", against compile", 0.9) };
+                    let peers = vec![format!("PyTorch {name} {how}")];
+                    rows.push(Row { name: format!("{name}{suffix}"), unit, ours, peers, asked: Some(asked) });
+                }
+                rows.push(Row {
+                    name: format!("{name}, memory"),
+                    unit: Unit::Megabytes,
+                    ours: format!("panal {name} memory"),
+                    peers: vec![format!("PyTorch {name} eager memory")],
+                    asked: Some(1.0),
+                });
+            }
+        }
+    }
+    Suite { name: Name::Step, rows, programs }
+}
+
+fn predict(tools: &Tools) -> Result<Suite> {
+    let (data, weights) = (tools.data.display().to_string(), tools.weights.display().to_string());
+    // A model to predict with, and one image alone.
+    let model = tools.scratch.join("model");
+    let mut train = Command::new(&tools.panal);
+    train.args([
+        "train",
+        &data,
+        "--preset",
+        "tutorial",
+        "--row",
+        "linear probing",
+        "--model",
+        "mobilenet_v2",
+        "--quiet",
+    ]);
+    train.args(["--set", &format!("row.2.init={weights}"), "--out"]).arg(&model);
+    process::run(&mut train)?;
+    let mut images = jpegs(&tools.data)?;
+    images.sort();
+    let first = images.first().context("the data hold no .jpg")?;
+    let one = tools.scratch.join("one");
+    fs::create_dir_all(&one)?;
+    fs::copy(first, one.join("image.jpg"))?;
+    let (one, model) = (one.display().to_string(), model.join("model.safetensors").display().to_string());
+    let out = tools.scratch.join("predictions.csv").display().to_string();
+
+    let (mut rows, mut programs) = (Vec::new(), Vec::new());
+    for (name, folder, count) in [("a folder", &data, images.len()), ("one image", &one, 1)] {
+        let unit = if count == 1 { Unit::Seconds } else { Unit::ImagesPerSecond };
+        let args = ["predict", &model, folder, "--out", &out];
+        programs.push(tools.panal(&args, Read::Clock(format!("panal {name}"), count)));
+        let script = tools.ours.join("predict.py");
+        let args = [weights.as_str(), folder, "32", &out];
+        programs.push(tools.python(&script, &args, Read::Clock(format!("PyTorch {name}"), count)));
+        let (ours, peers) = (format!("panal {name} {unit}"), vec![format!("PyTorch {name} {unit}")]);
+        rows.push(Row { name: name.into(), unit, ours, peers, asked: None });
+    }
+    Ok(Suite { name: Name::Predict, rows, programs })
+}
+
+/// Every `.jpg` below the folder.
+fn jpegs(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(jpegs(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "jpg") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+impl Suite {
+    /// Leaves out the rows that aren't wanted, and the programs that only they need.
+    pub(super) fn keep(&mut self, wants: impl Fn(&str) -> bool) {
+        self.rows.retain(|row| wants(&row.name));
+        let needed: Vec<&String> = self.rows.iter().flat_map(|row| row.peers.iter().chain([&row.ours])).collect();
+        self.programs.retain(|program| program.read.names().iter().any(|name| needed.contains(&name)));
+    }
+
+    /// Runs every program once a round.
+    pub(super) fn run(&self, rounds: u32, say: &dyn Fn(&str)) -> Result<Vec<Measured>> {
+        let mut measured: Vec<Measured> =
+            self.programs.iter().map(|program| Measured { command: program.words(), rounds: Vec::new() }).collect();
+        for round in 1..=rounds {
+            say(&format!("{}, round {round} of {rounds}", self.name));
+            for (program, measured) in self.programs.iter().zip(&mut measured) {
+                measured.rounds.push(program.run()?);
+            }
+        }
+        Ok(measured)
+    }
+}
+
+impl Program {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args);
+        command
+    }
+
+    fn words(&self) -> String {
+        process::words(&self.command())
+    }
+
+    fn run(&self) -> Result<Figures> {
+        let clock = Instant::now();
+        let text = process::stdout(&mut self.command())?;
+        let seconds = clock.elapsed().as_secs_f64();
+        self.read.figures(&text, seconds).with_context(|| format!("cannot read what `{}` printed", self.words()))
+    }
+}
+
+impl Read {
+    /// The names of the figures.
+    fn names(&self) -> Vec<String> {
+        match self {
+            Self::Bench(name) => vec![name.clone(), format!("{name} memory")],
+            Self::Lines(begin, names) => names.iter().map(|name| format!("{begin}{name}")).collect(),
+            Self::Lab(name) => ["seconds", "f1"].map(|key| format!("{name} {key}")).to_vec(),
+            Self::Clock(name, _) => {
+                [Unit::Seconds, Unit::ImagesPerSecond].map(|unit| format!("{name} {unit}")).to_vec()
+            }
+        }
+    }
+
+    fn figures(&self, text: &str, seconds: f64) -> Result<Figures> {
+        let mut figures = Figures::new();
+        match self {
+            Self::Bench(name) => {
+                let report: Value = serde_json::from_str(text)?;
+                let rates = report["images_per_second"].as_array().context("no images_per_second")?;
+                figures.insert(name.clone(), median(rates.iter().filter_map(Value::as_f64)).context("no rates")?);
+                let bytes = report["peak_memory_bytes"].as_f64().context("no peak_memory_bytes")?;
+                figures.insert(format!("{name} memory"), bytes / 1e6);
+            }
+            Self::Lines(begin, _) => {
+                for line in text.lines() {
+                    // `eval pil             254.0 img/s`
+                    let words: Vec<&str> = line.split_whitespace().collect();
+                    let [name @ .., number, _unit] = &words[..] else { bail!("the line `{line}` is no figure") };
+                    figures.insert(format!("{begin}{}", name.join(" ")), number.parse()?);
+                }
+            }
+            Self::Lab(name) => {
+                let results: Vec<Value> = match serde_json::from_str(text)? {
+                    Value::Array(results) => results,
+                    one => vec![one],
+                };
+                for key in ["seconds", "f1"] {
+                    let values: Vec<f64> = results.iter().filter_map(|result| result[key].as_f64()).collect();
+                    if values.is_empty() || values.len() != results.len() {
+                        bail!("a result without `{key}`");
+                    }
+                    figures.insert(format!("{name} {key}"), values.iter().sum::<f64>() / values.len() as f64);
+                }
+            }
+            Self::Clock(name, images) => {
+                figures.insert(format!("{name} s"), seconds);
+                figures.insert(format!("{name} images/s"), *images as f64 / seconds);
+            }
+        }
+        match self.names().into_iter().find(|name| !figures.contains_key(name)) {
+            Some(missing) => bail!("no `{missing}` in it"),
+            None => Ok(figures),
+        }
+    }
+}
+
+/// The middle value, the upper one of two; `None` of none.
+pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(read: &Read, text: &str) -> Vec<(String, f64)> {
+        read.figures(text, 2.0).unwrap().into_iter().collect()
+    }
+
+    #[test]
+    fn figures_are_read_from_what_each_program_prints() {
+        let bench = Read::Bench("panal x".into());
+        let text = r#"{"images_per_second": [3.0, 1.0, 2.0], "peak_memory_bytes": 5000000}"#;
+        assert_eq!(figures(&bench, text), [("panal x".into(), 2.0), ("panal x memory".into(), 5.0)]);
+        assert!(bench.figures(r#"{"images_per_second": []}"#, 1.0).is_err());
+        let lines = Read::Lines("PyTorch x ".into(), &["eager", "eager memory"]);
+        let text = "eager 20.5 img/s\neager memory 900.0 MB\n";
+        assert_eq!(figures(&lines, text), [("PyTorch x eager".into(), 20.5), ("PyTorch x eager memory".into(), 900.0)]);
+        assert!(lines.figures("warning", 1.0).is_err());
+        let missing = format!("{:#}", lines.figures("eager 20.5 img/s", 1.0).unwrap_err());
+        assert_eq!(missing, "no `PyTorch x eager memory` in it");
+        let lab = Read::Lab("p r".into());
+        assert_eq!(
+            figures(&lab, r#"{"seconds": 4.0, "f1": 0.9}"#),
+            [("p r f1".into(), 0.9), ("p r seconds".into(), 4.0)]
+        );
+        assert_eq!(lab.figures(r#"[{"seconds": 4.0, "f1": 0.9}]"#, 1.0).unwrap()["p r seconds"], 4.0);
+        assert!(lab.figures(r#"[{"seconds": 4.0}]"#, 1.0).is_err());
+        let clock = Read::Clock("p one".into(), 4);
+        assert_eq!(figures(&clock, ""), [("p one images/s".into(), 2.0), ("p one s".into(), 2.0)]);
+    }
+
+    fn tools() -> Tools {
+        let path = |name: &str| PathBuf::from(name);
+        Tools {
+            panal: path("panal"),
+            python: path("python3"),
+            peers: path("peers"),
+            ours: path("ours"),
+            data: path("data"),
+            weights: path("weights.safetensors"),
+            scratch: path("scratch"),
+        }
+    }
+
+    #[test]
+    fn one_row_keeps_the_programs_that_it_needs() {
+        let mut lab = lab(&tools());
+        lab.keep(|row| row == "linear probing");
+        let commands: Vec<String> = lab.programs.iter().map(Program::words).collect();
+        assert_eq!(commands.len(), 2, "{commands:#?}");
+        assert!(
+            commands[0].starts_with("panal lab") && commands[1].starts_with("python3 peers/lab.py"),
+            "{commands:?}"
+        );
+
+        let mut step = step(&tools());
+        step.keep(|row| row == "mobilenet_v2, training, batch 16");
+        let commands: Vec<String> = step.programs.iter().map(Program::words).collect();
+        assert_eq!(commands.len(), 2, "{commands:#?}");
+        assert!(commands[1].ends_with("eager"), "{commands:?}");
+    }
+
+    #[test]
+    fn better_is_more_than_one_whichever_way_the_unit_counts() {
+        assert_eq!(Unit::ImagesPerSecond.ratio(20.0, 10.0), 2.0);
+        assert_eq!(Unit::Seconds.ratio(5.0, 10.0), 2.0);
+        assert_eq!(Unit::Megabytes.ratio(10.0, 5.0), 0.5);
+    }
+}

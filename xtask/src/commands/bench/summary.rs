@@ -1,0 +1,85 @@
+//! The table of the newest figures of every row: in docs/benchmarks/README.md, and the rows that were asked for in the README.
+
+use super::record::{self, Comparison, Record};
+use super::suite::Name;
+use crate::files;
+use anyhow::{Context, Result};
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+/// Between these two lines of the README stands the table.
+const BEGIN: &str = "<!-- benchmarks: written by cargo xtask bench -->\n";
+const END: &str = "<!-- end of benchmarks -->\n";
+
+/// Writes both from the records in `folder`.
+pub(super) fn write(folder: &Path, readme: &Path) -> Result<()> {
+    let records = record::last(folder)?;
+    let rows = newest(&records);
+    let text = format!(
+        "# Benchmarks\n\n\
+         Panal beside the same work in Python, in turn on one machine (`cargo xtask bench`). The newest figures of every row; the records beside this \
+         file have the machines, versions, commands and raw figures. A ratio is to the best peer of the same round: the median over the rounds, and \
+         the extremes. More than 1 is better than the peer, in memory too.\n\n{}",
+        table(&rows, true)
+    );
+    files::write(&folder.join("README.md"), &text)?;
+    let whole = fs::read_to_string(readme).with_context(|| format!("cannot read {}", readme.display()))?;
+    files::write(readme, &between(&whole, &table(&rows, false)).context("the README has no place for the benchmarks")?)
+}
+
+/// The newest comparison of every row, in the order of the suites.
+fn newest(records: &[Record]) -> Vec<(&Record, &Comparison)> {
+    let mut rows: Vec<(&Record, &Comparison)> = Vec::new();
+    for suite in Name::ALL {
+        let of_suite = records.iter().rev().filter(|record| record.suite == suite);
+        for (record, comparison) in of_suite.flat_map(|record| record.rows.iter().map(move |row| (record, row))) {
+            let known = rows.iter().any(|(other, row)| other.suite == suite && row.row == comparison.row);
+            if !known {
+                rows.push((record, comparison));
+            }
+        }
+    }
+    rows
+}
+
+/// A Markdown table: every row, or only the pipeline's and the lab's.
+fn table(rows: &[(&Record, &Comparison)], every: bool) -> String {
+    let mut text =
+        "| | Row | panal | best peer | ratio | asked |\n| --- | --- | ---: | ---: | ---: | ---: |\n".to_owned();
+    for (record, row) in rows.iter().filter(|(record, _)| every || matches!(record.suite, Name::Pipeline | Name::Lab)) {
+        let Comparison { unit, ours, peer, best_peer, ratio, ratio_low, ratio_high, asked, .. } = row;
+        let asked = asked.map_or_else(String::new, |asked| asked.to_string());
+        let peer = format!("{peer:.1} ({best_peer})");
+        let ratio = format!("{ratio:.2} ({ratio_low:.2} to {ratio_high:.2})");
+        let _ = writeln!(text, "| {} | {} | {ours:.1} {unit} | {peer} | {ratio} | {asked} |", record.suite, row.row);
+    }
+    text
+}
+
+/// `text` with `table` between its two marks.
+fn between(text: &str, table: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{table}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_takes_the_place_of_the_one_before() {
+        let text = format!("a\n{BEGIN}old\n{END}b\n");
+        let new = between(&text, "new\n").unwrap();
+        assert_eq!(new, format!("a\n{BEGIN}new\n{END}b\n"));
+        assert_eq!(between(&new, "new\n").unwrap(), new);
+        assert_eq!(between("no place", "new\n"), None);
+    }
+
+    #[test]
+    fn the_readme_has_a_place_for_the_table() {
+        let readme = fs::read_to_string(crate::workspace::root().join("README.md")).unwrap();
+        assert!(between(&readme, "").is_some());
+    }
+}

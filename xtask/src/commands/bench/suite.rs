@@ -102,8 +102,9 @@ enum Read {
     Bench(String),
     /// Lines of a name, a number and a unit; of which names, without what is put before them.
     Lines(String, &'static [&'static str]),
-    /// Results of a lab, in one JSON array or one object a line: mean seconds and F1 of a run.
-    Lab(String),
+    /// Results of a lab, a JSON array or one object: mean seconds and F1 of a run, by whom and of which row. There may be
+    /// other rows, for panal tells all that its results folder holds.
+    Lab(&'static str, &'static str),
     /// How long the program took: in seconds, and for so many images.
     Clock(String, usize),
 }
@@ -207,9 +208,9 @@ fn lab(tools: &Tools) -> Suite {
         let init = format!("row.{index}.init={}", if name.contains("random") { "random" } else { &weights });
         let args = ["lab", "--preset", "tutorial", "--model", "mobilenet_v2", "--data", &data, "--row", name];
         let args = [&args[..], &["--seeds", "1", "--seed", "0", "--results", &results, "--set", &init]].concat();
-        programs.push(tools.panal(&args, Read::Lab(format!("panal {name}"))));
+        programs.push(tools.panal(&args, Read::Lab("panal", name)));
         let args = ["--data", &data, "--weights", &weights, "--seeds", "1", "--channels-last", "--rows", name];
-        programs.push(tools.python(&tools.peers.join("lab.py"), &args, Read::Lab(format!("PyTorch {name}"))));
+        programs.push(tools.python(&tools.peers.join("lab.py"), &args, Read::Lab("PyTorch", name)));
         let (ours, peers) = (format!("panal {name} seconds"), vec![format!("PyTorch {name} seconds")]);
         rows.push(Row { name: name.into(), unit: Unit::Seconds, ours, peers, asked });
     }
@@ -351,7 +352,7 @@ impl Read {
         match self {
             Self::Bench(name) => vec![name.clone(), format!("{name} memory")],
             Self::Lines(begin, names) => names.iter().map(|name| format!("{begin}{name}")).collect(),
-            Self::Lab(name) => ["seconds", "f1"].map(|key| format!("{name} {key}")).to_vec(),
+            Self::Lab(who, row) => ["seconds", "f1"].map(|key| format!("{who} {row} {key}")).to_vec(),
             Self::Clock(name, _) => {
                 [Unit::Seconds, Unit::ImagesPerSecond].map(|unit| format!("{name} {unit}")).to_vec()
             }
@@ -376,17 +377,18 @@ impl Read {
                     figures.insert(format!("{begin}{}", name.join(" ")), number.parse()?);
                 }
             }
-            Self::Lab(name) => {
-                let results: Vec<Value> = match serde_json::from_str(text)? {
+            Self::Lab(who, row) => {
+                let mut results: Vec<Value> = match serde_json::from_str(text)? {
                     Value::Array(results) => results,
                     one => vec![one],
                 };
+                results.retain(|result| result["row"] == *row);
                 for key in ["seconds", "f1"] {
                     let values: Vec<f64> = results.iter().filter_map(|result| result[key].as_f64()).collect();
                     if values.is_empty() || values.len() != results.len() {
                         bail!("a result without `{key}`");
                     }
-                    figures.insert(format!("{name} {key}"), values.iter().sum::<f64>() / values.len() as f64);
+                    figures.insert(format!("{who} {row} {key}"), values.iter().sum::<f64>() / values.len() as f64);
                 }
             }
             Self::Clock(name, images) => {
@@ -428,13 +430,13 @@ mod tests {
         assert!(lines.figures("warning", 1.0).is_err());
         let missing = format!("{:#}", lines.figures("eager 20.5 img/s", 1.0).unwrap_err());
         assert_eq!(missing, "no `PyTorch x eager memory` in it");
-        let lab = Read::Lab("p r".into());
-        assert_eq!(
-            figures(&lab, r#"{"seconds": 4.0, "f1": 0.9}"#),
-            [("p r f1".into(), 0.9), ("p r seconds".into(), 4.0)]
-        );
-        assert_eq!(lab.figures(r#"[{"seconds": 4.0, "f1": 0.9}]"#, 1.0).unwrap()["p r seconds"], 4.0);
-        assert!(lab.figures(r#"[{"seconds": 4.0}]"#, 1.0).is_err());
+        let lab = Read::Lab("p", "r");
+        let one = r#"{"row": "r", "seconds": 4.0, "f1": 0.9}"#;
+        assert_eq!(figures(&lab, one), [("p r f1".into(), 0.9), ("p r seconds".into(), 4.0)]);
+        let all = format!(r#"[{{"row": "other", "seconds": 90.0, "f1": 0.1}}, {one}]"#);
+        assert_eq!(figures(&lab, &all), figures(&lab, one), "only its own row counts");
+        assert!(lab.figures(r#"[{"row": "r", "seconds": 4.0}]"#, 1.0).is_err());
+        assert!(lab.figures(r#"[{"row": "other", "seconds": 4.0, "f1": 0.9}]"#, 1.0).is_err());
         let clock = Read::Clock("p one".into(), 4);
         assert_eq!(figures(&clock, ""), [("p one images/s".into(), 2.0), ("p one s".into(), 2.0)]);
     }

@@ -135,7 +135,7 @@ pub(super) fn last(folder: &Path) -> Result<Vec<Record>> {
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
     // `-2` after the first of the day, `-10` after `-9`.
-    files.sort_by_key(|file| (file.file_stem().map(|stem| stem.len()), file.clone()));
+    files.sort_by_key(|file| (file.file_stem().map(std::ffi::OsStr::len), file.clone()));
     files.sort_by_key(|file| file.file_name().map(|name| name.to_string_lossy().chars().take(10).collect::<String>()));
     let mut records = Vec::new();
     for file in files {

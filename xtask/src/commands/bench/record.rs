@@ -224,7 +224,7 @@ mod tests {
         assert_eq!((rate.ours, rate.peer, rate.best_peer.as_str()), (10.0, 4.5, "a"));
         assert_eq!((rate.ratio, rate.ratio_low, rate.ratio_high), (2.0, 2.0, 2.0));
         let seconds = Comparison::new(&row(Unit::Seconds), &rounds(&[[2.0, 8.0, 6.0], [2.0, 5.0, 7.0]])).unwrap();
-        assert_eq!((seconds.ratio_low, seconds.ratio_high), (2.5, 3.0));
+        assert_eq!((seconds.ratio_low, seconds.ratio, seconds.ratio_high), (2.5, 2.75, 3.0));
         assert!(Comparison::new(&row(Unit::Seconds), &[Figures::new()]).is_err());
     }
 

@@ -403,11 +403,12 @@ impl Read {
     }
 }
 
-/// The middle value, the upper one of two; `None` of none.
+/// The middle value, of an even number the mean of the two in the middle; `None` of none.
 pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
+    let (upper, lower) = (values.len() / 2, values.len().saturating_sub(1) / 2);
+    Some((values.get(lower)? + values.get(upper)?) / 2.0)
 }
 
 #[cfg(test)]
@@ -470,6 +471,14 @@ mod tests {
         let commands: Vec<String> = step.programs.iter().map(Program::words).collect();
         assert_eq!(commands.len(), 2, "{commands:#?}");
         assert!(commands[1].ends_with("eager"), "{commands:?}");
+    }
+
+    #[test]
+    fn the_median_of_two_is_no_better_than_their_mean() {
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
+        assert_eq!(median([3.0, 1.0, 2.0, 10.0].into_iter()), Some(2.5));
+        assert_eq!(median([1.0, 2.0].into_iter()), Some(1.5));
+        assert_eq!(median(std::iter::empty()), None);
     }
 
     #[test]

@@ -79,6 +79,13 @@ impl DataSource for Cached {
         Ok(())
     }
 
+    fn size(&self, index: usize) -> Result<(u32, u32), DataError> {
+        match self.kept[index].get() {
+            Some(image) => Ok(image.dimensions()),
+            None => self.source.size(index),
+        }
+    }
+
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
         self.source.content_digest(index)
     }

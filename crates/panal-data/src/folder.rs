@@ -9,10 +9,14 @@ use image::RgbImage;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use crate::decode::image_size;
 use crate::{BadFile, DataError, DataSource, decode_bytes, decode_image};
 
 /// The endings of torchvision's `IMG_EXTENSIONS`, in any case.
 pub const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
+
+/// The one class of images whose classes are not known.
+pub const UNLABELLED: &str = "unlabelled";
 
 /// Whether torchvision takes a file of this name for an image.
 pub fn is_image_name(name: &str) -> bool {
@@ -79,7 +83,24 @@ impl ImageFolder {
     /// [`DataError::Read`] for a folder that cannot be listed; and with [`BadFiles::Error`], [`DataError::Decode`] for
     /// one bad image or [`DataError::BadFiles`] for several.
     pub fn open(root: &Path, bad: BadFiles) -> Result<Self, DataError> {
-        let mut folder = Self::scan(root)?;
+        Self::scan(root)?.checked(bad)
+    }
+
+    /// Opens the folder `root` for its images alone: all that lie in it, at any depth, as one class called
+    /// [`UNLABELLED`]. What is excluded, and when images are decoded, is as in [`open`](Self::open).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but that there need be no folders in it.
+    pub fn open_unlabelled(root: &Path, bad: BadFiles) -> Result<Self, DataError> {
+        check_is_folder(root)?;
+        let mut walk = Walk::new(root);
+        walk.folder(root, b"")?;
+        let images = walk.images(0).collect();
+        Self::new(root, vec![UNLABELLED.to_owned()], images, walk).checked(bad)
+    }
+
+    fn checked(self, bad: BadFiles) -> Result<Self, DataError> {
+        let mut folder = self;
         folder.check_unique()?;
         folder.check_no_class_is_empty()?;
         if bad != BadFiles::Unchecked {
@@ -131,9 +152,15 @@ impl ImageFolder {
         )))
     }
 
+    fn new(root: &Path, classes: Vec<String>, images: Vec<Image>, walk: Walk<'_>) -> Self {
+        let mut excluded = walk.excluded;
+        excluded.sort();
+        Self { root: root.to_owned(), name: root.display().to_string(), classes, images, excluded }
+    }
+
     fn scan(root: &Path) -> Result<Self, DataError> {
         check_is_folder(root)?;
-        let mut walk = Walk { root, files: Vec::new(), excluded: Vec::new(), above: Vec::new() };
+        let mut walk = Walk::new(root);
         let mut classes = Vec::new();
         let mut images = Vec::new();
         let mut loose = 0;
@@ -143,23 +170,14 @@ impl ImageFolder {
                 walk.exclude(&entry.name, hidden_reason(&entry.path));
             } else if entry.path.is_dir() {
                 walk.folder(&entry.path, &entry.name)?;
-                walk.files.sort();
-                let label = classes.len();
-                images.extend(walk.files.drain(..).map(|file| Image {
-                    id: printable(&below(&file.folder, &file.name)),
-                    path: file.path,
-                    label,
-                    digest: OnceLock::new(),
-                }));
+                images.extend(walk.images(classes.len()));
                 classes.push(name);
             } else {
                 loose += usize::from(is_image_name(&name));
                 walk.exclude(&entry.name, "it lies beside the class folders, not in one".to_owned());
             }
         }
-        let mut excluded = walk.excluded;
-        excluded.sort();
-        let folder = Self { root: root.to_owned(), name: root.display().to_string(), classes, images, excluded };
+        let folder = Self::new(root, classes, images, walk);
         if folder.classes.is_empty() {
             let found = if loose == 0 { String::new() } else { format!(", but {loose} images directly in it") };
             return Err(
@@ -244,6 +262,10 @@ impl DataSource for ImageFolder {
         decode_image(&self.images[index].path)
     }
 
+    fn size(&self, index: usize) -> Result<(u32, u32), DataError> {
+        image_size(&self.images[index].path)
+    }
+
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
         let image = &self.images[index];
         if let Some(digest) = image.digest.get() {
@@ -287,7 +309,22 @@ struct Found {
     path: PathBuf,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(root: &'a Path) -> Self {
+        Self { root, files: Vec::new(), excluded: Vec::new(), above: Vec::new() }
+    }
+
+    /// The images found since the last call, in their order, as those of class `label`.
+    fn images(&mut self, label: usize) -> impl Iterator<Item = Image> + use<'_, 'a> {
+        self.files.sort();
+        self.files.drain(..).map(move |file| Image {
+            id: printable(&below(&file.folder, &file.name)),
+            path: file.path,
+            label,
+            digest: OnceLock::new(),
+        })
+    }
+
     /// Searches `folder`, which is `place` below the root, to any depth.
     fn folder(&mut self, folder: &Path, place: &[u8]) -> Result<(), DataError> {
         let resolved =
@@ -379,9 +416,9 @@ fn wrong_extension(name: &str) -> String {
     }
 }
 
-/// The path of what is called `name` in `folder`.
+/// The path of what is called `name` in `folder`, which is empty for the root.
 fn below(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    [folder, name].join(&b'/')
+    if folder.is_empty() { name.to_vec() } else { [folder, name].join(&b'/') }
 }
 
 /// A name as text: bytes that are not UTF-8 become `\xNN`.

@@ -20,7 +20,7 @@ pub use augment::{AugmentSpec, Pipeline};
 pub use cached::Cached;
 pub use decode::{MAX_PIXELS, decode_bytes, decode_image};
 pub use error::{BadFile, DataError};
-pub use folder::{BadFiles, EXTENSIONS, Excluded, ImageFolder, is_image_name};
+pub use folder::{BadFiles, EXTENSIONS, Excluded, ImageFolder, UNLABELLED, is_image_name};
 pub use insects::{INSECT_SIDE, Insects, contact_sheet, draw_insect};
 pub use loader::{Batch, Epoch, Loader, LoaderSpec};
 pub use pixels::{PixelBuffer, Pixels};

@@ -33,6 +33,16 @@ pub trait DataSource: Send + Sync {
     /// The image cannot be read; the error names it.
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError>;
 
+    /// Width and height of image `index`, in pixels, as its file says or, if it does not, as it is decoded.
+    ///
+    /// # Errors
+    /// As [`image`](Self::image).
+    fn size(&self, index: usize) -> Result<(u32, u32), DataError> {
+        let mut size = (0, 0);
+        self.look_at(index, &mut |image| size = image.dimensions())?;
+        Ok(size)
+    }
+
     /// Shows the pixels of image `index` to `look`, which saves a copy where they are in memory already.
     ///
     /// # Errors
@@ -123,6 +133,10 @@ impl DataSource for Subset {
 
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {
         self.whole.image(self.indices[index])
+    }
+
+    fn size(&self, index: usize) -> Result<(u32, u32), DataError> {
+        self.whole.size(self.indices[index])
     }
 
     fn look_at(&self, index: usize, look: &mut dyn FnMut(&RgbImage)) -> Result<(), DataError> {

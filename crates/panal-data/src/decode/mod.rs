@@ -41,6 +41,19 @@ pub fn decode_image(path: &Path) -> Result<RgbImage, DataError> {
     decode_bytes(&bytes, &path.display().to_string())
 }
 
+/// Width and height of the image in the file at `path`, as its header says; the rest is not read as an image.
+///
+/// # Errors
+/// As [`decode_image`], where the header cannot be read.
+pub(crate) fn image_size(path: &Path) -> Result<(u32, u32), DataError> {
+    let header = || ImageReader::open(path).ok()?.with_guessed_format().ok()?.into_dimensions().ok();
+    match header() {
+        Some(size) => Ok(size),
+        // The decoder says what is wrong, or knows better.
+        None => decode_image(path).map(|image| image.dimensions()),
+    }
+}
+
 /// Decodes JPEG, PNG, WebP, BMP, PPM/PGM/PBM or TIFF, known by its content; `name` is for errors only.
 ///
 /// # Errors

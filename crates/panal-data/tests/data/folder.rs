@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use panal_data::{BadFiles, DataError, DataSource, ImageFolder, Subset, is_image_name};
+use panal_data::{BadFiles, Cached, DataError, DataSource, ImageFolder, Subset, UNLABELLED, is_image_name};
 use tempfile::{TempDir, tempdir};
 
 use crate::shared::{golden, write_png};
@@ -26,6 +26,44 @@ fn ids(source: &dyn DataSource) -> Vec<String> {
 fn refusal(root: &Path, bad: BadFiles) -> String {
     let error = ImageFolder::open(root, bad).map(drop).unwrap_err();
     error.to_string().replace(&root.display().to_string(), "ROOT")
+}
+
+/// Loose images and those of any folder are one class, and what is no image is left out.
+#[test]
+fn unlabelled_images_lie_at_any_depth() {
+    let root = folder(&["b.png", "ants/2.png", "ants/deep/1.png", "A.png", ".hidden/3.png"]);
+    fs::write(root.path().join("notes.txt"), "no image").unwrap();
+    let folder = ImageFolder::open_unlabelled(root.path(), BadFiles::Error).unwrap();
+    assert_eq!(ids(&folder), ["A.png", "b.png", "ants/2.png", "ants/deep/1.png"]);
+    assert_eq!(folder.classes(), [UNLABELLED]);
+    assert!((0..folder.len()).all(|index| folder.label(index) == 0));
+    let excluded: Vec<&str> = folder.excluded().iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(excluded, [".hidden", "notes.txt"]);
+
+    let empty = tempdir().unwrap();
+    let said = ImageFolder::open_unlabelled(empty.path(), BadFiles::Error).map(drop).unwrap_err().to_string();
+    assert!(said.contains("without a single usable image: unlabelled"), "{said}");
+    fs::write(root.path().join("bad.png"), "no png").unwrap();
+    let said = ImageFolder::open_unlabelled(root.path(), BadFiles::Error).map(drop).unwrap_err().to_string();
+    assert!(said.contains("bad.png"), "{said}");
+    assert_eq!(ImageFolder::open_unlabelled(root.path(), BadFiles::Skip).unwrap().len(), 4);
+}
+
+/// The header says it, for a file whose pixels are damaged too; a part and a cache say the same.
+#[test]
+fn the_size_of_an_image_is_known_without_its_pixels() {
+    let root = folder(&["ants/0.png", "ants/1.png"]);
+    let folder = Arc::new(ImageFolder::open(root.path(), BadFiles::Error).unwrap());
+    let bytes = fs::read(folder.path(1)).unwrap();
+    fs::write(folder.path(1), &bytes[..bytes.len() - 20]).unwrap();
+    assert!(folder.image(1).is_err());
+    let (part, cache) = (Subset::new(folder.clone(), vec![1]).unwrap(), Cached::new(folder.clone(), 1 << 20));
+    assert_eq!((folder.size(0).unwrap(), folder.size(1).unwrap()), ((9, 7), (10, 7)));
+    assert_eq!((part.size(0).unwrap(), cache.size(1).unwrap()), ((10, 7), (10, 7)));
+    cache.image(0).unwrap();
+    assert_eq!(cache.size(0).unwrap(), (9, 7));
+    fs::write(folder.path(1), "no png").unwrap();
+    assert!(matches!(folder.size(1), Err(DataError::Decode { .. })));
 }
 
 /// As Python sorts, capitals before small letters and folders as whole paths.

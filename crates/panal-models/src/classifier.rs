@@ -13,10 +13,7 @@ use crate::load;
 use crate::mobilenet_v2::MobileNetV2;
 use crate::mode::{Eval, Mode, Train};
 use crate::resnet::ResNet;
-use crate::{Arch, ModelError, ModelSpec};
-
-/// Every network here halves height and width five times, rounding up.
-const TOTAL_STRIDE: i64 = 32;
+use crate::{Arch, ModelError, ModelSpec, Stem};
 
 /// What a family's network does: `[N, 3, H, W]` to `[N, d]`, pooled and flattened.
 pub(crate) trait Backbone: std::fmt::Debug + Send {
@@ -67,11 +64,11 @@ impl Classifier {
             store = store.with_channels_last();
         }
         let backbone: Box<dyn Backbone> = match arch.family() {
-            Family::ResNet(variant) => Box::new(ResNet::new(&mut store, variant)?),
-            Family::MobileNetV2 => Box::new(MobileNetV2::new(&mut store)?),
+            Family::ResNet(variant) => Box::new(ResNet::new(&mut store, variant, spec.stem)?),
+            Family::MobileNetV2 => Box::new(MobileNetV2::new(&mut store, spec.stem)?),
             Family::EfficientNet(variant) => {
                 let depth = spec.stochastic_depth.or(arch.default_stochastic_depth()).unwrap_or_default();
-                Box::new(EfficientNet::new(&mut store, variant, depth)?)
+                Box::new(EfficientNet::new(&mut store, variant, spec.stem, depth)?)
             }
         };
         let sizes = [arch.feature_dim() as i64, spec.classes as i64];
@@ -98,14 +95,18 @@ impl Classifier {
     /// As [`features_eval`](Self::features_eval).
     ///
     /// # Errors
-    /// As [`features_eval`](Self::features_eval); also [`ModelError::Input`] for a single image of at most 32 x 32
-    /// pixels, where batch norm would see one value a channel.
+    /// As [`features_eval`](Self::features_eval); also [`ModelError::Input`] for a single image that shrinks to
+    /// one pixel (32 x 32 or smaller with the `imagenet` stem), where batch norm would see one value a channel.
     pub fn features_train(&self, images: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor, ModelError> {
         self.check_images(images)?;
-        if let [1, _, height @ ..=TOTAL_STRIDE, width @ ..=TOTAL_STRIDE] = images.size()[..] {
+        let stride = self.total_stride();
+        if let [1, _, height, width] = images.size()[..]
+            && height <= stride
+            && width <= stride
+        {
             return Err(ModelError::Input {
                 what: "a training batch",
-                expected: format!("two images or more, or one larger than {TOTAL_STRIDE} x {TOTAL_STRIDE}"),
+                expected: format!("two images or more, or one larger than {stride} x {stride}"),
                 got: format!("one image of {height} x {width}"),
             });
         }
@@ -254,6 +255,15 @@ impl Classifier {
     pub(crate) fn features(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, ModelError> {
         self.check_images(images)?;
         Ok(self.backbone.features(images, mode).doing("compute features")?)
+    }
+
+    /// How many times height and width shrink, rounding up.
+    fn total_stride(&self) -> i64 {
+        match (self.spec.stem, self.spec.arch.family()) {
+            (Stem::Imagenet, _) => 32,
+            (Stem::Cifar, Family::ResNet(_)) => 8,
+            (Stem::Cifar, Family::MobileNetV2 | Family::EfficientNet(_)) => 16,
+        }
     }
 
     fn apply_head(&self, features: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, ModelError> {

@@ -3,6 +3,7 @@
 use panal_tensor::{Store, TensorError};
 use tch::{TchError, Tensor};
 
+use crate::Stem;
 use crate::classifier::Backbone;
 use crate::layers::{Activation, Conv, ConvNorm, ConvSpec, NormSpec, Scope, global_average, multiple_of_8};
 use crate::mode::Mode;
@@ -146,13 +147,15 @@ impl EfficientNet {
     pub(crate) fn new(
         store: &mut Store,
         variant: EfficientNetVariant,
+        stem: Stem,
         stochastic_depth: f64,
     ) -> Result<Self, TensorError> {
         let mut root = Scope::root(store);
         let mut features = root.at("features");
         let norm = variant.norm;
         let mut inputs = variant.channels(STEM);
-        let stem = ConvNorm::new(&mut features.at(0), ConvSpec::new(3, inputs, 3).stride(2), norm, Activation::Silu)?;
+        let stem_spec = ConvSpec::new(3, inputs, 3).stride(stem.stride());
+        let stem = ConvNorm::new(&mut features.at(0), stem_spec, norm, Activation::Silu)?;
 
         let total: i64 = STAGES.iter().map(|stage| variant.blocks(stage.blocks)).sum();
         let mut blocks = Vec::new();

@@ -12,6 +12,7 @@ mod layers;
 mod load;
 mod mobilenet_v2;
 mod mode;
+mod projector;
 mod resnet;
 mod spec;
 
@@ -20,4 +21,5 @@ pub use builtin::insects_weights;
 pub use classifier::{Classifier, Part};
 pub use error::ModelError;
 pub use folded::Folded;
-pub use spec::ModelSpec;
+pub use projector::{Projector, ProjectorSpec};
+pub use spec::{ModelSpec, Stem};

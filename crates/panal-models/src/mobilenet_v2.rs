@@ -3,6 +3,7 @@
 use panal_tensor::{Store, TensorError};
 use tch::{TchError, Tensor};
 
+use crate::Stem;
 use crate::classifier::Backbone;
 use crate::layers::{Activation, ConvNorm, ConvSpec, NormSpec, Scope, global_average};
 use crate::mode::Mode;
@@ -61,10 +62,10 @@ pub(crate) struct MobileNetV2 {
 }
 
 impl MobileNetV2 {
-    pub(crate) fn new(store: &mut Store) -> Result<Self, TensorError> {
+    pub(crate) fn new(store: &mut Store, stem: Stem) -> Result<Self, TensorError> {
         let mut root = Scope::root(store);
         let mut features = root.at("features");
-        let stem_spec = ConvSpec::new(3, STEM, 3).stride(2);
+        let stem_spec = ConvSpec::new(3, STEM, 3).stride(stem.stride());
         let stem = ConvNorm::new(&mut features.at(0), stem_spec, NormSpec::TORCH, Activation::Relu6)?;
         let mut blocks = Vec::new();
         let mut inputs = STEM;

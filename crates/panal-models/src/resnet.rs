@@ -4,6 +4,7 @@
 use panal_tensor::{Store, TensorError};
 use tch::{TchError, Tensor};
 
+use crate::Stem;
 use crate::classifier::Backbone;
 use crate::layers::{Activation, ConvNorm, ConvSpec, NormSpec, Scope, global_average};
 use crate::mode::Mode;
@@ -117,13 +118,18 @@ impl Residual {
 #[derive(Debug)]
 pub(crate) struct ResNet {
     stem: ConvNorm,
+    /// Whether a max-pool follows the stem.
+    pool: bool,
     blocks: Vec<Residual>,
 }
 
 impl ResNet {
-    pub(crate) fn new(store: &mut Store, variant: ResNetVariant) -> Result<Self, TensorError> {
+    pub(crate) fn new(store: &mut Store, variant: ResNetVariant, stem: Stem) -> Result<Self, TensorError> {
         let mut root = Scope::root(store);
-        let stem_spec = ConvSpec::new(3, variant.width, 7).stride(2);
+        let (stem_spec, pool) = match stem {
+            Stem::Imagenet => (ConvSpec::new(3, variant.width, 7).stride(2), true),
+            Stem::Cifar => (ConvSpec::new(3, variant.width, 3), false),
+        };
         let stem = ConvNorm::named(&mut root, ["conv1", "bn1"], stem_spec, NormSpec::TORCH, Activation::Relu)?;
         let mut blocks = Vec::new();
         let mut inputs = variant.width;
@@ -135,14 +141,16 @@ impl ResNet {
                 inputs = planes * variant.expansion();
             }
         }
-        Ok(Self { stem, blocks })
+        Ok(Self { stem, pool, blocks })
     }
 }
 
 impl Backbone for ResNet {
     fn features(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
-        let stem = self.stem.forward(images, mode)?;
-        let mut x = stem.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
+        let mut x = self.stem.forward(images, mode)?;
+        if self.pool {
+            x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
+        }
         for block in &self.blocks {
             x = block.forward(&x, mode)?;
         }

@@ -1,4 +1,4 @@
-//! Which network with how many classes: the serde type, and its check.
+//! Which network with which stem and how many classes: the serde types, and their check.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,6 +6,32 @@ use crate::{Arch, ModelError};
 
 /// More would be a mistake, and would be allocated before anyone noticed.
 const MAX_CLASSES: usize = 100_000;
+
+/// How a network begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stem {
+    /// torchvision's, for photographs: height and width are halved once, in ResNets twice, before the first block.
+    #[default]
+    Imagenet,
+    /// For images of some 32 x 32 pixels: a 3 x 3 convolution of stride 1, and no max-pool (SimCLR, arXiv 2002.05709,
+    /// appendix B.9). Weights of the one stem don't fit the other.
+    Cifar,
+}
+
+impl Stem {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Stride of the first convolution.
+    pub(crate) fn stride(self) -> i64 {
+        match self {
+            Self::Imagenet => 2,
+            Self::Cifar => 1,
+        }
+    }
+}
 
 /// What it takes to make a [`Classifier`](crate::Classifier).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +41,9 @@ pub struct ModelSpec {
     pub arch: Arch,
     /// Number of classes, from 2.
     pub classes: usize,
+    /// How the network begins; `imagenet` if not given.
+    #[serde(default, skip_serializing_if = "Stem::is_default")]
+    pub stem: Stem,
     /// Probability with which each feature is zeroed before the head in training; absent: torchvision's for this
     /// architecture. At least 0 and below 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,7 +58,13 @@ impl ModelSpec {
     /// The architecture with torchvision's dropout and stochastic depth.
     #[must_use]
     pub fn new(arch: Arch, classes: usize) -> Self {
-        Self { arch, classes, dropout: None, stochastic_depth: None }
+        Self { arch, classes, stem: Stem::default(), dropout: None, stochastic_depth: None }
+    }
+
+    /// The same with another stem.
+    #[must_use]
+    pub fn with_stem(self, stem: Stem) -> Self {
+        Self { stem, ..self }
     }
 
     /// Every field lies in its range and suits the architecture.

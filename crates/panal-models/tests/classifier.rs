@@ -117,7 +117,7 @@ fn masks_come_from_the_generator_handed_in_and_from_nowhere_else() {
 fn dropout_acts_on_the_head_and_stochastic_depth_on_the_backbone() {
     let x = images([4, 3, 40, 56]);
     let differ = |arch, dropout, stochastic_depth| {
-        let spec = ModelSpec { arch, classes: 3, dropout, stochastic_depth };
+        let spec = ModelSpec { dropout, stochastic_depth, ..ModelSpec::new(arch, 3) };
         let network = Classifier::new(&spec, Device::Cpu, 7).unwrap();
         let features = Tensor::ones([4, network.feature_dim() as i64], (Kind::Float, Device::Cpu));
         let mut generator = rng();

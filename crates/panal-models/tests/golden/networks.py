@@ -1,4 +1,4 @@
-"""Write networks.json: run `python networks.py` with torch 2.11.0, torchvision 0.26.0 and numpy.
+"""Write networks.json, and cifar.json for networks with the stem for small images: run `python networks.py` with torch 2.11.0, torchvision 0.26.0 and numpy.
 
 Weights and images are not stored: both sides draw them from the names, with `uniforms` below. What is stored is
 computed in float64, so that the test measures the distance to the truth and not to one processor's rounding.
@@ -15,12 +15,14 @@ from torchvision.models.resnet import BasicBlock
 torch.set_num_threads(1)
 CLASSES = 5
 IMAGES = (3, 3, 64, 96)
+CIFAR_IMAGES = (3, 3, 32, 48)
 ARCHS = [
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2", "resnext50_32x4d"),
     "mobilenet_v2",
     *(f"efficientnet_b{i}" for i in range(8)),
     "resnet10_w24",
 ]
+CIFAR_ARCHS = ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", "resnet10_w24"]
 
 
 class Narrow(torchvision.models.ResNet):
@@ -40,6 +42,16 @@ def network(arch, classes, **options):
     if arch == "resnet10_w24":
         return Narrow(classes)
     return torchvision.models.get_model(arch, num_classes=classes, **options)
+
+
+def for_small_images(net):
+    """The first convolution of stride 1, in ResNets 3 x 3 too, and no max-pool."""
+    if isinstance(net, torchvision.models.ResNet):
+        net.conv1 = torch.nn.Conv2d(3, net.conv1.out_channels, 3, padding=1, bias=False)
+        net.maxpool = torch.nn.Identity()
+    else:
+        net.features[0][0].stride = (1, 1)
+    return net
 
 
 def published(arch):
@@ -107,15 +119,18 @@ def numbers(values):
     return [float(f"{value:.7g}") for value in values]
 
 
-def record(arch):
+def record(arch, cifar=False):
     options = {"dropout": 0.0} if "resne" not in arch else {}
     if arch.startswith("efficientnet"):
         options["stochastic_depth_prob"] = 0.0
     net = network(arch, CLASSES, **options).double()
+    if cifar:
+        net = for_small_images(net)
+        net.double()
     with torch.no_grad():
         for name, tensor in net.named_parameters():
             tensor.copy_(weight(arch, name, tuple(tensor.shape)))
-    images = torch.from_numpy((np.sqrt(3.0) * uniforms("images", IMAGES)).astype(np.float32)).double()
+    images = torch.from_numpy((np.sqrt(3.0) * uniforms("images", CIFAR_IMAGES if cifar else IMAGES)).astype(np.float32)).double()
 
     norms = {name: module for name, module in net.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
     squares = {}
@@ -143,7 +158,7 @@ def record(arch):
     return {
         "arch": arch,
         "feature_dim": head.in_features,
-        **published(arch),
+        **({} if cifar else published(arch)),
         # FNV-1a over `name [shape]` of the whole state dict, in order, each line ended by a line feed.
         "names": str(fnv1a("".join(line + "\n" for line in names))),
         "eval": numbers(evaluated.flatten().tolist()),
@@ -161,8 +176,9 @@ def record(arch):
 
 
 if __name__ == "__main__":
-    records = []
-    for arch in ARCHS:
-        records.append(json.dumps(record(arch), separators=(",", ":")))
-        print(arch, flush=True)
-    pathlib.Path(__file__).with_name("networks.json").write_text("[\n" + ",\n".join(records) + "\n]\n")
+    for file, archs in [("networks.json", ARCHS), ("cifar.json", CIFAR_ARCHS)]:
+        records = []
+        for arch in archs:
+            records.append(json.dumps(record(arch, file == "cifar.json"), separators=(",", ":")))
+            print(file, arch, flush=True)
+        pathlib.Path(__file__).with_name(file).write_text("[\n" + ",\n".join(records) + "\n]\n")

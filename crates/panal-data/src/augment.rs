@@ -1,6 +1,7 @@
 //! The augmentation that a user writes down (`AugmentSpec`) and its check. Running it lives in `pipeline`, the single
 //! steps in `transforms`.
 
+mod draw;
 mod op;
 mod pipeline;
 
@@ -12,6 +13,7 @@ use crate::transforms::{
     RandomHorizontalFlip, RandomResizedCrop, Resize, Size,
 };
 
+pub use draw::Drawn;
 pub use op::{Op, RandomApply};
 pub use pipeline::Pipeline;
 

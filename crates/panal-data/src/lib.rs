@@ -16,13 +16,13 @@ mod source;
 mod split;
 pub mod transforms;
 
-pub use augment::{AugmentSpec, Pipeline};
+pub use augment::{AugmentSpec, Drawn, Pipeline};
 pub use cached::Cached;
 pub use decode::{MAX_PIXELS, decode_bytes, decode_image};
 pub use error::{BadFile, DataError};
 pub use folder::{BadFiles, EXTENSIONS, Excluded, ImageFolder, UNLABELLED, is_image_name};
 pub use insects::{INSECT_SIDE, Insects, contact_sheet, draw_insect};
-pub use loader::{Batch, Epoch, Loader, LoaderSpec};
+pub use loader::{Batch, Epoch, Loader, LoaderSpec, view_rng};
 pub use pixels::{PixelBuffer, Pixels};
 pub use rng::keyed_rng;
 pub use source::{DataSource, Subset};

@@ -10,6 +10,7 @@ use std::thread::available_parallelism;
 
 use crossbeam_channel::{Receiver, bounded};
 use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -19,6 +20,13 @@ use crate::{DataError, DataSource, Pipeline, Pixels, keyed_rng};
 /// What the draws of a loader are keyed by, together with the epoch and, for augmentation, the image's index.
 const SHUFFLE: u64 = 0x5348_5546_464c_4500;
 const AUGMENT: u64 = 0x4155_474d_454e_5400;
+
+/// The generator of all that a [`Loader`] draws to augment view number `view` of image `index` in `epoch`. The first view is
+/// drawn as the only one would be.
+pub fn view_rng(seed: u64, epoch: u64, index: usize, view: usize) -> ChaCha8Rng {
+    let key = [AUGMENT, epoch, index as u64, view as u64];
+    keyed_rng(seed, if view == 0 { &key[..3] } else { &key })
+}
 
 /// How a [`Loader`] makes batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -262,14 +270,12 @@ impl Recipe {
         Ok(Batch { pixels, views: self.views, height, width, labels, indices })
     }
 
-    /// Every view of one image. The first is drawn as the only one would be.
+    /// Every view of one image.
     fn image(&self, epoch: u64, index: usize, pixels: &mut [f32]) -> Result<(), DataError> {
         let place = pixels.len() / self.views;
         self.source.look_at(index, &mut |image| {
-            for (view, pixels) in (0..).zip(pixels.chunks_exact_mut(place)) {
-                let key = [AUGMENT, epoch, index as u64, view];
-                let key = if view == 0 { &key[..3] } else { &key };
-                self.pipeline.apply(image, &mut keyed_rng(self.seed, key), pixels);
+            for (view, pixels) in pixels.chunks_exact_mut(place).enumerate() {
+                self.pipeline.apply(image, &mut view_rng(self.seed, epoch, index, view), pixels);
             }
         })
     }

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use image::{RgbImage, imageops};
 use rand_chacha::ChaCha8Rng;
 
-use super::{AugmentSpec, Op};
-use crate::transforms::{Interpolation, Normalize, RandomErasing, chance};
+use super::draw::draw_all;
+use super::{AugmentSpec, Drawn, Op};
+use crate::transforms::{Interpolation, Normalize, RandomErasing};
 
 /// A checked [`AugmentSpec`]: takes any image to normalised floats of one size.
 #[derive(Clone, Debug)]
@@ -51,18 +52,30 @@ impl Pipeline {
         steps.join(", ")
     }
 
+    /// What every step draws for an image of `height` x `width`: an entry for each of [`AugmentSpec::ops`], in their order.
+    /// [`apply`](Self::apply) draws exactly so, and makes of these draws what it makes.
+    pub fn draw(&self, height: u32, width: u32, rng: &mut ChaCha8Rng) -> Vec<Drawn> {
+        let mut size = (height, width);
+        let mut drawn = draw_all(&self.ops, &mut size, rng);
+        let erasings = self.erasings.iter().map(|erasing| Drawn::Erasing(erasing.params(size.0, size.1, rng)));
+        drawn.extend(erasings);
+        drawn
+    }
+
     /// Augments and normalises `image` into `out`: `[height, width, 3]` of [`size`](Self::size), rows of pixels of red,
     /// green and blue. Every random number comes from `rng`.
     ///
     /// # Panics
     /// Unless `out` has `height * width * 3` places.
     pub fn apply(&self, image: &RgbImage, rng: &mut ChaCha8Rng, out: &mut [f32]) {
+        let drawn = self.draw(image.height(), image.width(), rng);
+        let (drawn, erased) = drawn.split_at(self.ops.len());
         let mut frame = Frame::new(image);
-        frame.run_all(&self.ops, rng);
+        frame.run_all(&self.ops, drawn);
         self.normalize.apply(&frame.pixels, frame.flip_horizontal, frame.flip_vertical, out);
-        for erasing in &self.erasings {
-            if let Some(params) = erasing.params(self.height, self.width, rng) {
-                erasing.apply(out, self.width, &params);
+        for (erasing, drawn) in self.erasings.iter().zip(erased) {
+            if let Drawn::Erasing(Some(params)) = drawn {
+                erasing.apply(out, self.width, params);
             }
         }
     }
@@ -81,66 +94,40 @@ impl<'a> Frame<'a> {
         Self { pixels: Cow::Borrowed(image), flip_horizontal: false, flip_vertical: false }
     }
 
-    fn run_all(&mut self, ops: &[Op], rng: &mut ChaCha8Rng) {
-        let mut rest = ops;
-        loop {
-            rest = match rest {
-                [] => return,
+    /// `drawn` has an entry for each of `ops`.
+    fn run_all(&mut self, ops: &[Op], drawn: &[Drawn]) {
+        let mut at = 0;
+        while at < ops.len() {
+            match &ops[at..] {
                 // The nearest pixel can be another one when a sum is rounded otherwise; mixtures don't mind.
-                [Op::Resize(resize), Op::CenterCrop(crop), after @ ..]
-                    if resize.interpolation != Interpolation::Nearest =>
-                {
+                [Op::Resize(resize), Op::CenterCrop(crop), ..] if resize.interpolation != Interpolation::Nearest => {
                     self.replace(|image| crop.of_resized(resize, image));
-                    after
+                    at += 2;
                 }
-                [op, after @ ..] => {
-                    self.run(op, rng);
-                    after
+                _ => {
+                    self.run(&ops[at], &drawn[at]);
+                    at += 1;
                 }
-            };
+            }
         }
     }
 
-    fn run(&mut self, op: &Op, rng: &mut ChaCha8Rng) {
-        let (width, height) = self.pixels.dimensions();
-        match op {
-            Op::Resize(op) => self.replace(|image| op.apply(image)),
-            Op::CenterCrop(op) => self.replace(|image| op.apply(image)),
-            Op::Pad(op) => self.replace(|image| op.apply(image)),
-            Op::RandomResizedCrop(op) => {
-                let crop = op.params(height, width, rng);
-                self.replace(|image| op.apply(image, &crop));
-            }
-            Op::RandomHorizontalFlip(op) => self.flip_horizontal ^= op.params(rng),
-            Op::RandomVerticalFlip(op) => self.flip_vertical ^= op.params(rng),
-            Op::RandomRotation(op) => {
-                let degrees = op.params(rng);
-                self.replace(|image| op.apply(image, degrees));
-            }
-            Op::RandomAffine(op) => {
-                let params = op.params(height, width, rng);
-                self.replace(|image| op.apply(image, &params));
-            }
-            Op::ColorJitter(op) => {
-                let adjustments = op.params(rng);
-                op.apply(self.pixels.to_mut(), &adjustments);
-            }
-            Op::RandomGrayscale(op) => {
-                if op.params(rng) {
-                    op.apply(self.pixels.to_mut(), true);
-                }
-            }
-            Op::GaussianBlur(op) => {
-                let sigma = op.params(rng);
-                self.replace(|image| op.apply(image, sigma));
-            }
-            Op::RandomApply(op) => {
-                if chance(op.p, rng) {
-                    self.run_all(&op.ops, rng);
-                }
-            }
-            // Never here: the pipeline keeps these apart, for they work on floats.
-            Op::RandomErasing(_) => {}
+    fn run(&mut self, op: &Op, drawn: &Drawn) {
+        match (op, drawn) {
+            (Op::Resize(op), _) => self.replace(|image| op.apply(image)),
+            (Op::CenterCrop(op), _) => self.replace(|image| op.apply(image)),
+            (Op::Pad(op), _) => self.replace(|image| op.apply(image)),
+            (Op::RandomResizedCrop(op), Drawn::Crop(crop)) => self.replace(|image| op.apply(image, crop)),
+            (Op::RandomHorizontalFlip(_), Drawn::Flip(flip)) => self.flip_horizontal ^= flip,
+            (Op::RandomVerticalFlip(_), Drawn::Flip(flip)) => self.flip_vertical ^= flip,
+            (Op::RandomRotation(op), Drawn::Rotation(degrees)) => self.replace(|image| op.apply(image, *degrees)),
+            (Op::RandomAffine(op), Drawn::Affine(params)) => self.replace(|image| op.apply(image, params)),
+            (Op::ColorJitter(op), Drawn::Adjustments(adjustments)) => op.apply(self.pixels.to_mut(), adjustments),
+            (Op::RandomGrayscale(op), Drawn::Grey(true)) => op.apply(self.pixels.to_mut(), true),
+            (Op::GaussianBlur(op), Drawn::Blur(sigma)) => self.replace(|image| op.apply(image, *sigma)),
+            (Op::RandomApply(op), Drawn::Apply(Some(drawn))) => self.run_all(&op.ops, drawn),
+            // What was drawn not to happen. Erasings are never here: the pipeline keeps them apart, they work on floats.
+            _ => {}
         }
     }
 

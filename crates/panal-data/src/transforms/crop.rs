@@ -21,6 +21,16 @@ impl CenterCrop {
         })
     }
 
+    /// The first row and the first column of the image that the crop shows; negative where there is black before it. Where
+    /// the image is too small torchvision pads it, the odd pixel of padding going to the far side.
+    pub fn start(&self, height: u32, width: u32) -> (i64, i64) {
+        let axis = |image: u32, crop: u32| {
+            if crop > image { -i64::from((crop - image) / 2) } else { i64::from(half_even(image - crop)) }
+        };
+        let (crop_height, crop_width) = self.size.square();
+        (axis(height, crop_height), axis(width, crop_width))
+    }
+
     /// What resizing and then cropping gives, with only the cropped part computed.
     pub(crate) fn of_resized(&self, resize: &Resize, image: &RgbImage) -> RgbImage {
         let (height, width) = resize.target(image.height(), image.width());
@@ -30,18 +40,15 @@ impl CenterCrop {
     /// Asks `pixels` for the part of a `height` x `width` image that the crop shows, and puts black around it as needed.
     fn place(&self, height: u32, width: u32, pixels: impl FnOnce(PixelBox) -> RgbImage) -> RgbImage {
         let (crop_height, crop_width) = self.size.square();
-        // Where the image is too small torchvision pads first, the odd pixel of padding going to the far side.
-        let axis = |image: u32, crop: u32| {
-            if crop > image { ((crop - image) / 2, 0, image) } else { (0, half_even(image - crop), crop) }
-        };
-        let (above, top, rows) = axis(height, crop_height);
-        let (before, left, columns) = axis(width, crop_width);
-        let shown = pixels(PixelBox { top, left, height: rows, width: columns });
+        let (top, left) = self.start(height, width);
+        let inside = |start: i64| start.max(0) as u32;
+        let (rows, columns) = (height.min(crop_height), width.min(crop_width));
+        let shown = pixels(PixelBox { top: inside(top), left: inside(left), height: rows, width: columns });
         if shown.dimensions() == (crop_width, crop_height) {
             return shown;
         }
         let mut out = RgbImage::new(crop_width, crop_height);
-        imageops::replace(&mut out, &shown, i64::from(before), i64::from(above));
+        imageops::replace(&mut out, &shown, (-left).max(0), (-top).max(0));
         out
     }
 }

@@ -65,7 +65,7 @@ pub enum PadMode {
 impl PadMode {
     /// The pixel that stands at `place` of an axis of `length` pixels, of which those before 0 and from `length` on are
     /// border. `None` for the fill.
-    pub(crate) fn source(self, place: i64, length: u32) -> Option<u32> {
+    pub fn source(self, place: i64, length: u32) -> Option<u32> {
         let length = i64::from(length);
         let source = match self {
             Self::Constant => place,

@@ -50,6 +50,18 @@ impl RandomRotation {
         uniform(self.degrees.range(0.0), rng)
     }
 
+    /// The `(height, width)` that an image of `height` x `width` gets when it is turned by `degrees`.
+    pub fn target(&self, height: u32, width: u32, degrees: f64) -> (u32, u32) {
+        if !self.expand {
+            return (height, width);
+        }
+        match degrees.rem_euclid(360.0) {
+            0.0 | 180.0 if self.center.is_none() => (height, width),
+            90.0 | 270.0 if self.center.is_none() => (width, height),
+            degrees => self.map(f64::from(height), f64::from(width), degrees).1,
+        }
+    }
+
     /// The image turned by `degrees` counter-clockwise.
     pub fn apply(&self, image: &RgbImage, degrees: f64) -> RgbImage {
         let (width, height) = image.dimensions();

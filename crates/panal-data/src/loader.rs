@@ -122,8 +122,25 @@ impl Loader {
             .build()
             .map_err(|error| DataError::Internal(format!("{threads} threads could not be started: {error}")))?;
         let (seed, views) = (spec.seed, spec.views);
-        let recipe = Recipe { source, pipeline, seed, views, memory: |length| vec![0.0; length].into() };
+        let recipe =
+            Recipe { source, pipelines: vec![pipeline], seed, views, memory: |length| vec![0.0; length].into() };
         Ok(Self { recipe: Arc::new(recipe), spec, pool: Arc::new(pool) })
+    }
+
+    /// The same loader, whose views after the first are made by `pipeline`, as where one branch of a contrastive loss sees the
+    /// image as it is (SimCLR, arXiv 2002.05709, section 3.1).
+    ///
+    /// # Errors
+    /// [`DataError::Field`] where it ends in another size than the pipeline of the first view.
+    pub fn with_second_view(self, pipeline: Pipeline) -> Result<Self, DataError> {
+        let (height, width) = self.recipe.pipelines[0].size();
+        if pipeline.size() != (height, width) {
+            let (other_height, other_width) = pipeline.size();
+            let allowed = format!("{width} x {height} pixels, as the first");
+            return Err(DataError::field("the second view", allowed, format!("{other_width} x {other_height}")));
+        }
+        let pipelines = vec![self.recipe.pipelines[0].clone(), pipeline];
+        Ok(Self { recipe: Arc::new(Recipe { pipelines, ..Recipe::clone(&self.recipe) }), ..self })
     }
 
     /// The same loader, whose batches are written into memory that `memory` makes: so many values, of any kind.
@@ -246,7 +263,8 @@ impl Drop for Epoch {
 #[derive(Clone)]
 struct Recipe {
     source: Arc<dyn DataSource>,
-    pipeline: Pipeline,
+    /// Of the first view, of the second, and so on; the last is also that of all further ones. Never empty.
+    pipelines: Vec<Pipeline>,
     seed: u64,
     views: usize,
     memory: fn(usize) -> Pixels,
@@ -255,7 +273,7 @@ struct Recipe {
 impl Recipe {
     /// Loads the images at `indices`, each into its own place; the error is that of the first bad one in their order.
     fn batch(&self, epoch: u64, indices: Vec<usize>, stop: &AtomicBool) -> Result<Batch, DataError> {
-        let (height, width) = self.pipeline.size();
+        let (height, width) = self.pipelines[0].size();
         let (height, width) = (height as usize, width as usize);
         let place = self.views * height * width * 3;
         let mut pixels = (self.memory)(indices.len() * place);
@@ -275,7 +293,8 @@ impl Recipe {
         let place = pixels.len() / self.views;
         self.source.look_at(index, &mut |image| {
             for (view, pixels) in pixels.chunks_exact_mut(place).enumerate() {
-                self.pipeline.apply(image, &mut view_rng(self.seed, epoch, index, view), pixels);
+                let pipeline = &self.pipelines[view.min(self.pipelines.len() - 1)];
+                pipeline.apply(image, &mut view_rng(self.seed, epoch, index, view), pixels);
             }
         })
     }

@@ -53,6 +53,27 @@ fn a_batch_holds_what_the_pipeline_makes_of_its_images() {
     }
 }
 
+#[test]
+fn the_second_view_can_be_made_in_another_way() {
+    let plain = AugmentSpec::plain(8, 8).check().unwrap();
+    let both = LoaderSpec { views: 2, ..TRAINING };
+    let asymmetric = loader(Painted::new(11), both.clone()).with_second_view(plain.clone()).unwrap();
+    let drawn = loader(Painted::new(11), both.clone());
+    let fixed = Loader::new(Arc::new(Painted::new(11)), plain, both).unwrap();
+    let place = 8 * 8 * 3;
+    for ((mixed, drawn), fixed) in all(&asymmetric, 3).iter().zip(all(&drawn, 3)).zip(all(&fixed, 3)) {
+        let views =
+            mixed.pixels.chunks(2 * place).zip(drawn.pixels.chunks(2 * place)).zip(fixed.pixels.chunks(2 * place));
+        for ((mixed, drawn), fixed) in views {
+            assert_eq!(mixed[..place], drawn[..place]);
+            assert_eq!(mixed[place..], fixed[place..]);
+        }
+    }
+    let other = AugmentSpec::plain(9, 9).check().unwrap();
+    let said = drawn.with_second_view(other).map(drop).unwrap_err().to_string();
+    assert_eq!(said, "the second view must be 8 x 8 pixels, as the first, got 9 x 9");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]

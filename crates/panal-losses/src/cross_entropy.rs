@@ -5,7 +5,7 @@ use tch::{Device, Kind, Reduction, Tensor};
 use crate::LossError;
 
 /// Torch leaves out rows with this label; [`check_labels`] admits no label below zero, so none is left out.
-const IGNORED_LABEL: i64 = -100;
+pub(crate) const IGNORED_LABEL: i64 = -100;
 
 /// Softmax cross entropy with label smoothing, the mean over the rows:
 ///

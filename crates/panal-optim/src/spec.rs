@@ -1,10 +1,10 @@
-//! Which optimizer, and with which settings: the serde type that a phase of training holds. The arithmetic is in `sgd` and `adamw`.
+//! Which optimizer, and with which settings: the serde type that a phase of training holds. The arithmetic is in `sgd`, `adamw` and `lars`.
 
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
 use crate::optimizer::Step;
-use crate::{AdamW, OptimError, Sgd};
+use crate::{AdamW, Lars, OptimError, Sgd};
 
 /// An optimizer's settings, as in `{ kind = "sgd", momentum = 0.9 }`. Settings left out have their defaults; an unknown one is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub enum OptimizerSpec {
     Sgd(Sgd),
     /// Adam with decoupled weight decay.
     AdamW(AdamW),
+    /// Layer-wise adaptive rate scaling, for large batches.
+    Lars(Lars),
 }
 
 impl Default for OptimizerSpec {
@@ -32,6 +34,7 @@ impl OptimizerSpec {
         match self {
             Self::Sgd(sgd) => sgd.check(),
             Self::AdamW(adamw) => adamw.check(),
+            Self::Lars(lars) => lars.check(),
         }
     }
 
@@ -40,6 +43,7 @@ impl OptimizerSpec {
         let (weight_decay, everywhere) = match self {
             Self::Sgd(sgd) => (sgd.weight_decay, sgd.decay_bias_and_norm),
             Self::AdamW(adamw) => (adamw.weight_decay, adamw.decay_bias_and_norm),
+            Self::Lars(lars) => (lars.weight_decay, !lars.exclude_bias_and_norm),
         };
         if everywhere || dimensions > 1 { weight_decay } else { 0.0 }
     }
@@ -49,6 +53,7 @@ impl OptimizerSpec {
         match self {
             Self::Sgd(sgd) => sgd.remembered(),
             Self::AdamW(_) => AdamW::REMEMBERED,
+            Self::Lars(lars) => lars.remembered(),
         }
     }
 
@@ -63,6 +68,7 @@ impl OptimizerSpec {
         match self {
             Self::Sgd(sgd) => sgd.update(parameter, gradient, step, memory),
             Self::AdamW(adamw) => adamw.update(parameter, gradient, step, memory),
+            Self::Lars(lars) => lars.update(parameter, gradient, step, memory),
         }
     }
 }

@@ -1,4 +1,7 @@
-"""Makes optimizers.json and schedules.json beside it: `python generate.py`, with torch 2.11.0."""
+"""Makes optimizers.json and schedules.json beside it: `python generate.py`, with torch 2.11.0.
+
+SGD and AdamW are torch.optim's in single precision; LARS, which torch has not, is written out here in double precision.
+"""
 
 import json
 import pathlib
@@ -11,7 +14,7 @@ RATES = [0.1, 0.05, 0.1, 0.2, 0.025, 0.1, 0.1, 0.0, 0.3, 0.1, 0.01, 0.15]
 torch.set_num_threads(1)
 
 
-def case(name, make, **settings):
+def case(name, make, dtype=torch.float32, zeros=(), **settings):
     """A small problem: y = tanh(x w^T + b) * s, mean squared error; w is 3x5, b and s are of one dimension; s gets no gradient in steps 4 to 6."""
     g = torch.Generator().manual_seed(7)
     x = torch.randn(11, 5, generator=g)
@@ -21,8 +24,10 @@ def case(name, make, **settings):
         "b": torch.randn(3, generator=g),
         "s": torch.randn(3, generator=g),
     }
+    params.update({k: torch.zeros_like(params[k]) for k in zeros})
     start = {k: v.flatten().tolist() for k, v in params.items()}
-    params = {k: v.requires_grad_() for k, v in params.items()}
+    inputs, targets = x.to(dtype), y.to(dtype)
+    params = {k: v.to(dtype).requires_grad_() for k, v in params.items()}
     optimizer = make(params)
     after = []
     for step in range(STEPS):
@@ -30,10 +35,10 @@ def case(name, make, **settings):
             group["lr"] = RATES[step] * group["scale"]
         optimizer.zero_grad(set_to_none=True)
         s = params["s"].detach() if 4 <= step < 7 else params["s"]
-        loss = ((torch.tanh(x @ params["w"].T + params["b"]) * s - y) ** 2).mean()
+        loss = ((torch.tanh(inputs @ params["w"].T + params["b"]) * s - targets) ** 2).mean()
         loss.backward()
         optimizer.step()
-        after.append({k: v.detach().flatten().tolist() for k, v in params.items()})
+        after.append({k: [round(v, 9) if dtype == torch.float64 else v for v in p.detach().flatten().tolist()] for k, p in params.items()})
     return {"name": name, **settings, "x": x.flatten().tolist(), "y": y.flatten().tolist(), "start": start, "after": after}
 
 
@@ -60,6 +65,40 @@ def adamw(name, spec, b_scale=1.0):
         lr=1.0, betas=(spec.get("beta1", 0.9), spec.get("beta2", 0.999)), eps=spec.get("eps", 1e-8), foreach=False,
     )
     return case(name, make, spec={"kind": "adamw", **spec}, b_scale=b_scale)
+
+
+class Lars:
+    """LARS with classic momentum, in double precision, written from the equations and not with torch.optim."""
+
+    def __init__(self, params, momentum, nesterov, decay, trust, exclude, b_scale):
+        self.momentum, self.nesterov, self.decay, self.trust, self.exclude = momentum, nesterov, decay, trust, exclude
+        self.param_groups = [{"p": p, "b": None, "scale": b_scale if k == "b" else 1.0} for k, p in params.items()]
+
+    def zero_grad(self, set_to_none):
+        for group in self.param_groups:
+            group["p"].grad = None
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            p = group["p"]
+            if p.grad is None:
+                continue
+            excluded = self.exclude and p.dim() <= 1
+            g = p.grad if excluded else p.grad + self.decay * p
+            norm_p, norm_g = ((v * v).sum().sqrt().item() for v in (p, g))
+            ratio = 1.0 if excluded or norm_p == 0 or norm_g == 0 else self.trust * norm_p / norm_g
+            new = group["lr"] * ratio * g
+            group["b"] = new if group["b"] is None else self.momentum * group["b"] + new
+            p -= new + self.momentum * group["b"] if self.nesterov else group["b"]
+
+
+def lars(name, spec, b_scale=1.0, zeros=()):
+    make = lambda params: Lars(
+        params, spec.get("momentum", 0.9), spec.get("nesterov", False), spec.get("weight_decay", 1e-6),
+        spec.get("trust_coefficient", 0.001), spec.get("exclude_bias_and_norm", True), b_scale,
+    )
+    return case(name, make, dtype=torch.float64, zeros=zeros, spec={"kind": "lars", **spec}, b_scale=b_scale)
 
 
 def rates(make, steps):
@@ -103,6 +142,10 @@ optimizers = [
     adamw("adamw", {}),
     adamw("adamw with other settings", {"beta1": 0.8, "beta2": 0.95, "eps": 1e-4, "weight_decay": 0.3}, b_scale=2.0),
     adamw("adamw, weights decay", {"weight_decay": 0.2, "decay_bias_and_norm": False}),
+    lars("lars", {}),
+    lars("lars with other settings", {"momentum": 0.8, "weight_decay": 0.1, "trust_coefficient": 0.4}, b_scale=0.5),
+    lars("lars, nesterov, all adapted", {"nesterov": True, "weight_decay": 0.05, "trust_coefficient": 0.2, "exclude_bias_and_norm": False}),
+    lars("lars without momentum, from zero", {"momentum": 0.0, "weight_decay": 0.02, "trust_coefficient": 0.5}, zeros=("w",)),
 ]
 schedules = [
     step(16, 7, 0.1), step(9, 1, 0.5), step(5, 2, 1.0), step(3, 8, 0.1),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod against_torch;
+mod lars;
 mod problem;
 mod spec;
 mod state;

@@ -1,6 +1,6 @@
 //! Settings: how they are read, what is refused and with which words, and laws of the schedules.
 
-use panal_optim::{AdamW, OptimizerSpec, Progress, ScheduleSpec, Sgd};
+use panal_optim::{AdamW, Lars, LrScaling, OptimizerSpec, Progress, ScheduleSpec, Sgd};
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -10,6 +10,8 @@ struct File {
     optimizer: OptimizerSpec,
     #[serde(default)]
     schedule: ScheduleSpec,
+    #[serde(default)]
+    lr_scaling: LrScaling,
 }
 
 fn read(text: &str) -> Result<File, String> {
@@ -22,10 +24,21 @@ fn read(text: &str) -> Result<File, String> {
 fn what_is_left_out_has_its_default() {
     let file = read("").unwrap();
     assert_eq!((file.optimizer, file.schedule), (OptimizerSpec::Sgd(Sgd::default()), ScheduleSpec::Constant {}));
+    assert_eq!(file.lr_scaling, LrScaling::None);
     let file = read("optimizer = { kind = 'adamw', weight_decay = 0.05 }\nschedule = { kind = 'cosine', floor = 0.1 }")
         .unwrap();
     assert_eq!(file.optimizer, OptimizerSpec::AdamW(AdamW { weight_decay: 0.05, ..AdamW::default() }));
     assert_eq!(file.schedule, ScheduleSpec::Cosine { warmup_epochs: 0, floor: 0.1 });
+    let file = read("optimizer = { kind = 'lars' }\nlr_scaling = 'sqrt'").unwrap();
+    let simclr = Lars {
+        momentum: 0.9,
+        nesterov: false,
+        weight_decay: 1e-6,
+        trust_coefficient: 0.001,
+        exclude_bias_and_norm: true,
+    };
+    assert_eq!((file.optimizer, file.lr_scaling), (OptimizerSpec::Lars(simclr), LrScaling::Sqrt));
+    assert_eq!(read("lr_scaling = 'linear'").unwrap().lr_scaling, LrScaling::Linear);
 }
 
 #[test]
@@ -47,7 +60,27 @@ fn what_is_wrong_is_named() {
         ("optimizer = { kind = 'adamw', weight_decay = inf }", "weight_decay must be a finite number >= 0, got inf"),
         ("optimizer = { kind = 'adamw', momentum = 0.9 }", "unknown field `momentum`, expected one of `beta1`"),
         ("optimizer = { kind = 'sgd', momentun = 0.9 }", "unknown field `momentun`, expected one of `momentum`"),
-        ("optimizer = { kind = 'rmsprop' }", "unknown variant `rmsprop`, expected `sgd` or `adamw`"),
+        ("optimizer = { kind = 'rmsprop' }", "unknown variant `rmsprop`, expected one of `sgd`, `adamw`, `lars`"),
+        ("optimizer = { kind = 'lars', momentum = 1.0 }", "momentum must be in [0, 1), got 1"),
+        ("optimizer = { kind = 'lars', weight_decay = -1.0 }", "weight_decay must be a finite number >= 0, got -1"),
+        (
+            "optimizer = { kind = 'lars', trust_coefficient = 0 }",
+            "trust_coefficient must be a finite number > 0, got 0",
+        ),
+        (
+            "optimizer = { kind = 'lars', trust_coefficient = nan }",
+            "trust_coefficient must be a finite number > 0, got NaN",
+        ),
+        (
+            "optimizer = { kind = 'lars', trust_coefficient = inf }",
+            "trust_coefficient must be a finite number > 0, got inf",
+        ),
+        (
+            "optimizer = { kind = 'lars', momentum = 0, nesterov = true }",
+            "nesterov = true needs momentum > 0, got momentum = 0",
+        ),
+        ("optimizer = { kind = 'lars', eta = 0.001 }", "unknown field `eta`, expected one of `momentum`"),
+        ("lr_scaling = 'root'", "unknown variant `root`, expected one of `none`, `linear`, `sqrt`"),
         ("schedule = { kind = 'step', every = 0, gamma = 0.1 }", "every must be at least 1, got 0"),
         ("schedule = { kind = 'step', every = 7, gamma = 0.0 }", "gamma must be in (0, 1], got 0"),
         ("schedule = { kind = 'step', every = 7 }", "missing field `gamma`"),
@@ -68,6 +101,7 @@ fn settings_survive_a_file() {
     let specs = [
         OptimizerSpec::Sgd(Sgd { momentum: 0.0, weight_decay: 1e-4, decay_bias_and_norm: false, ..Sgd::default() }),
         OptimizerSpec::AdamW(AdamW { beta1: 0.8, eps: 1e-6, ..AdamW::default() }),
+        OptimizerSpec::Lars(Lars { nesterov: true, trust_coefficient: 0.02, ..Lars::default() }),
     ];
     for spec in specs {
         assert_eq!(toml::from_str::<OptimizerSpec>(&toml::to_string(&spec).unwrap()).unwrap(), spec);
@@ -78,6 +112,16 @@ fn settings_survive_a_file() {
     {
         assert_eq!(toml::from_str::<ScheduleSpec>(&toml::to_string(&spec).unwrap()).unwrap(), spec);
     }
+}
+
+/// Both rules of SimCLR give 4.8 for its batch of 4096 images.
+#[test]
+fn learning_rates_follow_the_batch() {
+    assert_eq!(LrScaling::None.scale(0.2, 4096), 0.2);
+    assert!((LrScaling::Linear.scale(0.3, 4096) - 4.8).abs() < 1e-12);
+    assert!((LrScaling::Sqrt.scale(0.075, 4096) - 4.8).abs() < 1e-12);
+    assert_eq!(LrScaling::Linear.scale(0.3, 64), 0.075);
+    assert_eq!(LrScaling::Sqrt.scale(0.075, 64), 0.6);
 }
 
 proptest! {

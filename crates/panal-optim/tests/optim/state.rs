@@ -2,7 +2,7 @@
 
 use crate::problem::{Problem, golden};
 use indexmap::IndexMap;
-use panal_optim::{AdamW, OptimError, Optimizer, OptimizerSpec, ParamGroup, Sgd};
+use panal_optim::{AdamW, Lars, OptimError, Optimizer, OptimizerSpec, ParamGroup, Sgd};
 use tch::{Kind, Tensor};
 
 #[test]
@@ -42,8 +42,8 @@ fn names_shapes_and_counts_are_as_documented() {
         (0..6).for_each(|step| problem.step(step, 0.1));
         let state: IndexMap<String, Tensor> = problem.optimizer.state().unwrap().into_iter().collect();
         let remembered: &[&str] = match case.spec {
-            OptimizerSpec::Sgd(Sgd { momentum: 0.0, .. }) => &[],
-            OptimizerSpec::Sgd(_) => &["momentum_buffer"],
+            OptimizerSpec::Sgd(Sgd { momentum: 0.0, .. }) | OptimizerSpec::Lars(Lars { momentum: 0.0, .. }) => &[],
+            OptimizerSpec::Sgd(_) | OptimizerSpec::Lars(_) => &["momentum_buffer"],
             OptimizerSpec::AdamW(_) => &["exp_avg", "exp_avg_sq"],
         };
         assert_eq!(state.len(), 3 * (1 + remembered.len()), "{}", case.name);
@@ -122,7 +122,8 @@ fn parameters_that_cannot_be_optimized_are_refused() {
 
 #[test]
 fn a_rate_of_zero_moves_nothing_even_where_the_gradient_is_zero() {
-    for spec in [OptimizerSpec::default(), OptimizerSpec::AdamW(AdamW::default())] {
+    for spec in [OptimizerSpec::default(), OptimizerSpec::AdamW(AdamW::default()), OptimizerSpec::Lars(Lars::default())]
+    {
         let parameter = Tensor::from_slice(&[1.5_f32, -2.0]).set_requires_grad(true);
         let params = vec![("a".to_owned(), parameter.shallow_clone())];
         let mut optimizer =

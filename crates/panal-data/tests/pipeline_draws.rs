@@ -17,6 +17,7 @@ const EVERYTHING: &str = r#"
         { op = "pad", padding = [1, 2, 3, 4], mode = "reflect" },
         { op = "random_rotation", degrees = 60, expand = true },
         { op = "random_rotation", degrees = 5 },
+        { op = "random_rotate90" },
         { op = "random_resized_crop", size = [20, 33], ratio = [0.5, 2.0] },
         { op = "center_crop", size = [19, 35] },
         { op = "horizontal_flip" },
@@ -28,6 +29,11 @@ const EVERYTHING: &str = r#"
             { op = "random_apply", ops = [{ op = "gaussian_blur", kernel_size = 5 }] },
         ] },
         { op = "random_grayscale", p = 0.3 },
+        { op = "horizontal_flip" },
+        { op = "sobel" },
+        { op = "gaussian_noise", sigma = [0.0, 0.2] },
+        { op = "vertical_flip" },
+        { op = "cutout", size = 0.4 },
         { op = "random_erasing", value = "random" },
         { op = "random_erasing", value = 0.5 },
     ]
@@ -53,10 +59,14 @@ fn by_hand(ops: &[Op], drawn: &[Drawn], image: &mut RgbImage) {
                 *image = op.apply(image, *degrees);
                 assert_eq!((image.height(), image.width()), size, "turned by {degrees}");
             }
+            (Op::RandomRotate90(op), Drawn::Turns(turns)) => *image = op.apply(image, *turns),
             (Op::RandomAffine(op), Drawn::Affine(params)) => *image = op.apply(image, params),
             (Op::ColorJitter(op), Drawn::Adjustments(adjustments)) => op.apply(image, adjustments),
             (Op::RandomGrayscale(op), Drawn::Grey(grey)) => op.apply(image, *grey),
             (Op::GaussianBlur(op), Drawn::Blur(sigma)) => *image = op.apply(image, *sigma),
+            (Op::GaussianNoise(op), Drawn::Noise(noise)) => op.apply(image, noise),
+            (Op::Sobel(op), Drawn::Edges(edges)) => op.apply(image, *edges),
+            (Op::Cutout(op), Drawn::Cutout(area)) => op.apply(image, area),
             (Op::RandomApply(op), Drawn::Apply(drawn)) => {
                 drawn.iter().for_each(|drawn| by_hand(&op.ops, drawn, image));
             }

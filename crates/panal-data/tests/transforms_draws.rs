@@ -8,9 +8,9 @@ use std::mem::discriminant;
 
 use panal_data::keyed_rng;
 use panal_data::transforms::{
-    Adjustment, Amount, ColorJitter, EraseValue, GaussianBlur, KernelSize, PixelBox, Random, RandomAffine,
-    RandomErasing, RandomGrayscale, RandomHorizontalFlip, RandomResizedCrop, RandomRotation, RandomVerticalFlip, Shear,
-    Size,
+    Adjustment, Amount, ColorJitter, Cutout, EraseValue, GaussianBlur, GaussianNoise, KernelSize, PixelBox, Random,
+    RandomAffine, RandomErasing, RandomGrayscale, RandomHorizontalFlip, RandomResizedCrop, RandomRotate90,
+    RandomRotation, RandomVerticalFlip, Shear, Size, Sobel,
 };
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -144,6 +144,12 @@ fn coins_fall_with_their_probability() {
         assert_frequency(heads(draws(|rng| RandomHorizontalFlip { p }.params(rng))), COUNT, p);
         assert_frequency(heads(draws(|rng| RandomVerticalFlip { p }.params(rng))), COUNT, p);
         assert_frequency(heads(draws(|rng| RandomGrayscale { p }.params(rng))), COUNT, p);
+        assert_frequency(heads(draws(|rng| Sobel { p }.params(rng))), COUNT, p);
+        let turns = draws(|rng| RandomRotate90 { p }.params(rng));
+        for wanted in 0..4 {
+            let expected = if wanted == 0 { 1.0 - p } else { p / 3.0 };
+            assert_frequency(turns.iter().filter(|turns| **turns == wanted).count(), COUNT, expected);
+        }
         let erasing = RandomErasing { p, ..RandomErasing::default() };
         assert_frequency(heads(draws(|rng| erasing.params(50, 60, rng).is_some())), COUNT, p);
     }
@@ -219,6 +225,48 @@ fn jitter_draws_every_factor_uniformly_and_every_order_equally() {
 
     let one = ColorJitter { hue: Amount::One(0.2), ..ColorJitter::default() };
     assert!(draws(|rng| one.params(rng)).iter().all(|set| matches!(set[..], [Adjustment::Hue(_)])));
+}
+
+/// The middle of the square is any pixel: near the border only a part of it is left.
+#[test]
+fn squares_are_cut_out_everywhere() {
+    let (height, width) = (40_000, 50_000);
+    let boxes = draws(|rng| Cutout { size: 0.2, ..Cutout::default() }.params(height, width, rng));
+    let middle = |start: u32, length: u32| f64::from(if start > 0 { start + 4000 } else { length - 4000 });
+    assert_uniform(boxes.iter().map(|area| middle(area.top, area.height)).collect(), [0.0, f64::from(height)]);
+    assert_uniform(boxes.iter().map(|area| middle(area.left, area.width)).collect(), [0.0, f64::from(width)]);
+    for area in &boxes {
+        for (start, length, whole) in [(area.top, area.height, height), (area.left, area.width, width)] {
+            let clipped = start == 0 || start + length == whole;
+            assert!(
+                start + length <= whole && (length == 8000 || clipped && (4000..8000).contains(&length)),
+                "{area:?}"
+            );
+        }
+    }
+
+    // One pixel of 35: the side is rounded up to it.
+    let mut pixels = BTreeMap::new();
+    for area in draws(|rng| Cutout { size: 0.02, ..Cutout::default() }.params(5, 7, rng)) {
+        assert_eq!((area.height, area.width), (1, 1));
+        *pixels.entry((area.top, area.left)).or_insert(0) += 1;
+    }
+    assert_eq!(pixels.len(), 35);
+    for count in pixels.into_values() {
+        assert_frequency(count, COUNT, 1.0 / 35.0);
+    }
+}
+
+#[test]
+fn noise_is_normal_with_a_uniform_strength() {
+    let noise = GaussianNoise { sigma: Amount::Between([0.02, 0.3]) };
+    assert_uniform(draws(|rng| noise.params(1, 1, rng).sigma), [0.02, 0.3]);
+    assert!(draws(|rng| GaussianNoise::default().params(1, 1, rng).sigma).iter().all(|sigma| *sigma == 0.1));
+    let params = noise.params(200, 220, &mut keyed_rng(4, &[]));
+    assert_eq!(params.values.len(), 200 * 220 * 3);
+    let (mean, deviation) = mean_and_deviation(params.values.iter().map(|value| f64::from(*value)));
+    let error = 4.0 / (params.values.len() as f64).sqrt();
+    assert!(mean.abs() < error && (deviation - 1.0).abs() < error, "mean {mean}, deviation {deviation}");
 }
 
 #[test]

@@ -6,10 +6,10 @@ use image::{Rgb, RgbImage, imageops};
 use panal_data::augment::{AugmentSpec, Op, Pipeline, RandomApply};
 use panal_data::keyed_rng;
 use panal_data::transforms::{
-    Adjustment, AffineParams, Amount, CenterCrop, ColorJitter, EraseValue, Fill, GaussianBlur, IMAGENET_MEAN,
-    IMAGENET_STD, Interpolation, KernelSize, Normalize, Pad, PadMode, Padding, PixelBox, Random, RandomAffine,
-    RandomErasing, RandomGrayscale, RandomHorizontalFlip, RandomResizedCrop, RandomRotation, RandomVerticalFlip,
-    Resize, Shear, Size,
+    Adjustment, AffineParams, Amount, CenterCrop, ColorJitter, Cutout, EraseValue, Fill, GaussianBlur, GaussianNoise,
+    IMAGENET_MEAN, IMAGENET_STD, Interpolation, KernelSize, NoiseParams, Normalize, Pad, PadMode, Padding, PixelBox,
+    Random, RandomAffine, RandomErasing, RandomGrayscale, RandomHorizontalFlip, RandomResizedCrop, RandomRotate90,
+    RandomRotation, RandomVerticalFlip, Resize, Shear, Size, Sobel,
 };
 use proptest::prelude::*;
 use rand::RngExt;
@@ -52,6 +52,9 @@ fn keeping() -> impl Strategy<Value = Op> {
         (0.0..=1.0).prop_map(|p| Op::RandomHorizontalFlip(RandomHorizontalFlip { p })),
         (0.0..=1.0).prop_map(|p| Op::RandomVerticalFlip(RandomVerticalFlip { p })),
         (0.0..=1.0).prop_map(|p| Op::RandomGrayscale(RandomGrayscale { p })),
+        (0.0..=1.0).prop_map(|p| Op::Sobel(Sobel { p })),
+        (0.001..=1.0, any::<u8>()).prop_map(|(size, grey)| Op::Cutout(Cutout { size, fill: Fill::Grey(grey) })),
+        ranges(0.0, 1.0).prop_map(|sigma| Op::GaussianNoise(GaussianNoise { sigma: Amount::Between(sigma) })),
         rotation.prop_map(|(degrees, interpolation, grey, center)| Op::RandomRotation(RandomRotation {
             interpolation,
             fill: Fill::Grey(grey),
@@ -90,6 +93,7 @@ fn changing() -> impl Strategy<Value = Op> {
             let (height, width) = size.square();
             Op::Pad(Pad { padding: Padding::Sides([height, width, 1, 0]), fill: Fill::Rgb([1, 2, 3]), mode })
         }),
+        (0.0..=1.0).prop_map(|p| Op::RandomRotate90(RandomRotate90 { p })),
         ranges(-400.0, 400.0).prop_map(|degrees| Op::RandomRotation(RandomRotation {
             expand: true,
             ..RandomRotation::new(Amount::Between(degrees))
@@ -138,6 +142,13 @@ fn pipelines() -> impl Strategy<Value = Pipeline> {
         })
 }
 
+/// What Sobel's filter leaves.
+fn edges(image: &RgbImage) -> RgbImage {
+    let mut filtered = image.clone();
+    Sobel { p: 1.0 }.apply(&mut filtered, true);
+    filtered
+}
+
 fn run(pipeline: &Pipeline, image: &RgbImage, seed: u64) -> Vec<f32> {
     let (height, width) = pipeline.size();
     let mut out = vec![f32::NAN; (height * width * 3) as usize];
@@ -180,6 +191,8 @@ proptest! {
         if let Some(params) = erasing.params(height, width, &mut rng) {
             prop_assert!(inside(&params.area), "{:?}", params.area);
         }
+        let area = Cutout { size: scale[1], ..Cutout::default() }.params(height, width, &mut rng);
+        prop_assert!(inside(&area) && area.height > 0 && area.width > 0, "{:?}", area);
     }
 
     #[test]
@@ -222,6 +235,14 @@ proptest! {
         prop_assert_eq!(&jittered, &image);
         let blur = GaussianBlur { kernel_size: KernelSize::Square(1), sigma: Amount::One(1.0) };
         prop_assert_eq!(&blur.apply(&image, 2.0), &image);
+        let mut same = image.clone();
+        Sobel { p: 1.0 }.apply(&mut same, false);
+        Cutout::default().apply(&mut same, &PixelBox { top: 0, left: 0, height, width: 0 });
+        let noise = GaussianNoise { sigma: Amount::One(0.0) }.params(height, width, &mut keyed_rng(0, &[]));
+        GaussianNoise::default().apply(&mut same, &noise);
+        GaussianNoise::default().apply(&mut same, &NoiseParams { sigma: 1.0, values: vec![0.0; image.len()] });
+        prop_assert_eq!(&same, &image);
+        prop_assert_eq!(&RandomRotate90 { p: 1.0 }.apply(&image, 0), &image);
     }
 
     #[test]
@@ -233,6 +254,9 @@ proptest! {
         prop_assert_eq!(&half, &rotation.apply(&image, 180.0));
         prop_assert_eq!(&rotation.apply(&image, -90.0), &rotation.apply(&half, 90.0));
         prop_assert_eq!(&rotation.apply(&rotation.apply(&half, 90.0), 90.0), &image);
+        for (turns, degrees) in [(1, 90.0), (2, 180.0), (3, 270.0)] {
+            prop_assert_eq!(&RandomRotate90 { p: 1.0 }.apply(&image, turns), &rotation.apply(&image, degrees));
+        }
     }
 
     #[test]
@@ -255,6 +279,7 @@ proptest! {
         let near = |result: &RgbImage| result.pixels().all(|p| p.0.iter().zip(colour).all(|(a, b)| a.abs_diff(b) <= 1));
         let blur = GaussianBlur { kernel_size: KernelSize::Square(2 * kernel + 1), sigma: Amount::One(1.0) };
         prop_assert_eq!(&blur.apply(&image, sigma), &image);
+        prop_assert_eq!(edges(&image), RgbImage::new(width, height));
         let resized = Resize { size, interpolation: how }.apply(&image);
         prop_assert!(near(&resized));
     }
@@ -276,6 +301,45 @@ proptest! {
         }
     }
 
+    /// Edges don't depend on colours of one luminance, on the overall level or on the way up.
+    #[test]
+    fn edges_are_those_of_the_luminance(image in images(), level in 0..=127u8) {
+        let found = edges(&image);
+        let mut grey = image.clone();
+        RandomGrayscale { p: 1.0 }.apply(&mut grey, true);
+        prop_assert_eq!(&edges(&grey), &found);
+        let halved = |add: u8| RgbImage::from_fn(grey.width(), grey.height(), |x, y| Rgb(grey.get_pixel(x, y).0.map(|v| v / 2 + add)));
+        prop_assert_eq!(edges(&halved(level)), edges(&halved(0)));
+        prop_assert_eq!(edges(&imageops::flip_horizontal(&image)), imageops::flip_horizontal(&found));
+        prop_assert_eq!(edges(&imageops::rotate90(&image)), imageops::rotate90(&found));
+    }
+
+    /// The square is filled as far as it lies in the image, and nothing else is touched.
+    #[test]
+    fn cutting_out_touches_only_its_square(
+        image in images(), (top, left, height, width) in (0..50u32, 0..50u32, 0..50u32, 0..50u32), fill in any::<[u8; 3]>()
+    ) {
+        let mut cut = image.clone();
+        let area = PixelBox { top, left, height, width };
+        Cutout { fill: Fill::Rgb(fill), ..Cutout::default() }.apply(&mut cut, &area);
+        for (x, y, pixel) in cut.enumerate_pixels() {
+            let inside = (top..top + height).contains(&y) && (left..left + width).contains(&x);
+            prop_assert_eq!(pixel.0, if inside { fill } else { image.get_pixel(x, y).0 });
+        }
+    }
+
+    #[test]
+    fn noise_is_added_and_cut_off(image in images(), sigma in 0.0..1.0, seed in any::<u64>()) {
+        let noise = GaussianNoise { sigma: Amount::One(sigma) };
+        let params = noise.params(image.height(), image.width(), &mut keyed_rng(seed, &[]));
+        let mut noisy = image.clone();
+        noise.apply(&mut noisy, &params);
+        for ((after, before), value) in noisy.iter().zip(image.iter()).zip(&params.values) {
+            let exact = (f64::from(*before) / 255.0 + sigma * f64::from(*value)).clamp(0.0, 1.0) * 255.0;
+            prop_assert!((f64::from(*after) - exact).abs() < 0.5001, "{} and {}", after, exact);
+        }
+    }
+
     /// A flip that is put off is a flip.
     #[test]
     fn flips_take_part_in_order(image in images(), hue in -0.5..0.5, degrees in -180.0..180.0) {
@@ -290,6 +354,11 @@ proptest! {
             Op::CenterCrop(CenterCrop { size }),
             Op::RandomHorizontalFlip(RandomHorizontalFlip { p: 1.0 }),
             Op::ColorJitter(jitter),
+            Op::GaussianNoise(GaussianNoise::default()),
+            Op::RandomHorizontalFlip(RandomHorizontalFlip { p: 1.0 }),
+            Op::Cutout(Cutout::default()),
+            Op::RandomVerticalFlip(RandomVerticalFlip { p: 1.0 }),
+            Op::Sobel(Sobel { p: 1.0 }),
             Op::RandomRotation(rotation),
             Op::RandomVerticalFlip(RandomVerticalFlip { p: 1.0 }),
             Op::RandomHorizontalFlip(RandomHorizontalFlip { p: 1.0 }),
@@ -300,6 +369,16 @@ proptest! {
         let mut expected = imageops::flip_horizontal(&image);
         let adjustments = jitter.params(&mut rng);
         jitter.apply(&mut expected, &adjustments);
+        let noise = GaussianNoise::default().params(image.height(), image.width(), &mut rng);
+        GaussianNoise::default().apply(&mut expected, &noise);
+        expected = imageops::flip_horizontal(&expected);
+        RandomHorizontalFlip { p: 1.0 }.params(&mut rng);
+        let area = Cutout::default().params(image.height(), image.width(), &mut rng);
+        Cutout::default().apply(&mut expected, &area);
+        expected = imageops::flip_vertical(&expected);
+        RandomVerticalFlip { p: 1.0 }.params(&mut rng);
+        Sobel { p: 1.0 }.params(&mut rng);
+        expected = edges(&expected);
         expected = rotation.apply(&expected, rotation.params(&mut rng));
         expected = imageops::rotate180(&expected);
         prop_assert_eq!(run(&pipeline.check().unwrap(), &image, 5), written(&expected));
@@ -321,6 +400,18 @@ fn a_sliver_is_resized_only_where_it_is_cropped() {
     for (height, width) in [(1, 5000), (5000, 1)] {
         assert!(run(&pipeline, &noise(height, width, 2), 0).iter().all(|value| value.is_finite()));
     }
+}
+
+#[test]
+fn an_upright_or_level_edge_has_its_own_height() {
+    let step = RgbImage::from_fn(6, 5, |x, _| Rgb([if x < 3 { 40 } else { 107 }; 3]));
+    let expected = RgbImage::from_fn(6, 5, |x, _| Rgb([if (2..4).contains(&x) { 67 } else { 0 }; 3]));
+    assert_eq!(edges(&step), expected);
+    assert_eq!(edges(&imageops::rotate90(&step)), imageops::rotate90(&expected));
+    // The largest magnitude, 4 and 2 times 255, is cut off.
+    let corner = RgbImage::from_fn(3, 3, |x, y| Rgb([if x == 2 || (x, y) == (1, 2) { 255 } else { 0 }; 3]));
+    assert_eq!(edges(&corner).get_pixel(1, 1).0, [255; 3]);
+    assert_eq!(edges(&RgbImage::new(0, 4)), RgbImage::new(0, 4));
 }
 
 #[test]

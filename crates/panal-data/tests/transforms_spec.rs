@@ -18,6 +18,7 @@ const EVERYTHING: &str = r#"
         { op = "resize", size = 256, interpolation = "bicubic" },
         { op = "pad", padding = [1, 2, 3, 4], fill = [9, 8, 7], mode = "reflect" },
         { op = "random_rotation", degrees = 15, expand = true, interpolation = "bilinear" },
+        { op = "random_rotate90", p = 0.5 },
         { op = "random_resized_crop", size = [200, 224], scale = [0.08, 1], ratio = [0.5, 2.0] },
         { op = "center_crop", size = 192 },
         { op = "horizontal_flip" },
@@ -26,6 +27,9 @@ const EVERYTHING: &str = r#"
         { op = "random_apply", p = 0.8, ops = [{ op = "color_jitter", brightness = 0.4, contrast = [0.5, 1.5], saturation = 0.4, hue = 0.1 }] },
         { op = "random_grayscale", p = 0.2 },
         { op = "gaussian_blur", kernel_size = [23, 9], sigma = [0.1, 2] },
+        { op = "gaussian_noise", sigma = [0.01, 0.2] },
+        { op = "sobel", p = 0.3 },
+        { op = "cutout", size = 0.25, fill = 99 },
         { op = "random_erasing", value = "random" },
         { op = "random_erasing", p = 0.1, scale = [0.02, 0.1], ratio = [0.3, 3.3], value = [0.5, 0.4, 0.3] },
     ]
@@ -49,12 +53,13 @@ fn every_op_is_read_and_written_again() {
 }
 
 #[test]
-fn defaults_are_torchvisions() {
+fn defaults_are_torchvisions_where_it_has_some() {
     let spec = parse(
         r#"ops = [
             { op = "random_resized_crop", size = 9 }, { op = "horizontal_flip" }, { op = "random_grayscale" },
             { op = "random_rotation", degrees = 3 }, { op = "gaussian_blur", kernel_size = 3 },
-            { op = "random_apply", ops = [] }, { op = "random_erasing" },
+            { op = "random_apply", ops = [] }, { op = "random_rotate90" }, { op = "gaussian_noise" }, { op = "sobel" },
+            { op = "cutout" }, { op = "random_erasing" },
         ]"#,
     )
     .unwrap();
@@ -64,7 +69,9 @@ fn defaults_are_torchvisions() {
             { op = "horizontal_flip", p = 0.5 }, { op = "random_grayscale", p = 0.1 },
             { op = "random_rotation", degrees = 3, interpolation = "nearest", expand = false, fill = 0 },
             { op = "gaussian_blur", kernel_size = 3, sigma = [0.1, 2.0] },
-            { op = "random_apply", p = 0.5, ops = [] },
+            { op = "random_apply", p = 0.5, ops = [] }, { op = "random_rotate90", p = 0.75 },
+            { op = "gaussian_noise", sigma = 0.1 }, { op = "sobel", p = 0.5 },
+            { op = "cutout", size = 0.5, fill = [124, 116, 104] },
             { op = "random_erasing", p = 0.5, scale = [0.02, 0.33], ratio = [0.3, 3.3], value = 0.0 },
         ]
         mean = [0.485, 0.456, 0.406]
@@ -173,6 +180,17 @@ fn values_out_of_range_are_named_with_their_place() {
             r#"{ op = "gaussian_blur", kernel_size = 3, sigma = [0, 1] }"#,
             "ops[1].sigma must be [min, max] with 0 < min <= max, got [0, 1]",
         ),
+        (r#"{ op = "random_rotate90", p = 1.1 }"#, "ops[1].p must be in [0, 1], got 1.1"),
+        (r#"{ op = "sobel", p = -1 }"#, "ops[1].p must be in [0, 1], got -1"),
+        (r#"{ op = "cutout", size = 0 }"#, "ops[1].size must be in (0, 1], got 0"),
+        (r#"{ op = "cutout", size = 16 }"#, "ops[1].size must be in (0, 1], got 16"),
+        (r#"{ op = "cutout", size = nan }"#, "ops[1].size must be in (0, 1], got NaN"),
+        (r#"{ op = "gaussian_noise", sigma = -0.1 }"#, "ops[1].sigma must be in [0, 1], got -0.1"),
+        (r#"{ op = "gaussian_noise", sigma = 25 }"#, "ops[1].sigma must be in [0, 1], got 25"),
+        (
+            r#"{ op = "gaussian_noise", sigma = [0.2, 0.1] }"#,
+            "ops[1].sigma must be [min, max] with 0 <= min <= max <= 1, got [0.2, 0.1]",
+        ),
         (r#"{ op = "random_erasing", p = 2 }"#, "ops[1].p must be in [0, 1], got 2"),
         (r#"{ op = "random_erasing", value = inf }"#, "ops[1].value must be finite, got inf"),
         (
@@ -182,6 +200,10 @@ fn values_out_of_range_are_named_with_their_place() {
         (
             r#"{ op = "random_apply", ops = [{ op = "center_crop", size = 7 }] }"#,
             "ops[1].ops[0] must be an op that keeps the size, and not random_erasing, got center_crop",
+        ),
+        (
+            r#"{ op = "random_apply", ops = [{ op = "random_rotate90" }] }"#,
+            "ops[1].ops[0] must be an op that keeps the size, and not random_erasing, got random_rotate90",
         ),
         (
             r#"{ op = "random_erasing" }, { op = "horizontal_flip" }"#,
@@ -205,6 +227,10 @@ fn the_steps_must_end_in_one_size() {
             r#"{ op = "center_crop", size = 9 }, { op = "random_rotation", degrees = 3, expand = true }"#,
             "ops[1] `random_rotation (degrees 3)` as the last that changes the size",
         ),
+        (
+            r#"{ op = "center_crop", size = [9, 8] }, { op = "random_rotate90" }"#,
+            "ops[1] `random_rotate90 (p 0.75)` as the last that changes the size",
+        ),
     ] {
         let expected = "ops must be steps that end in one size for every image \
                         (add center_crop, random_resized_crop or a resize to [height, width]), got ";
@@ -215,6 +241,8 @@ fn the_steps_must_end_in_one_size() {
         r#"ops = [{ op = "center_crop", size = [8, 12] }, { op = "resize", size = 16 }, { op = "pad", padding = [1, 2] }]"#,
     );
     assert_eq!(known.unwrap().check().unwrap().size(), (16 + 4, 24 + 2));
+    let square = parse(r#"ops = [{ op = "center_crop", size = 8 }, { op = "random_rotate90" }]"#);
+    assert_eq!(square.unwrap().check().unwrap().size(), (8, 8));
 }
 
 #[test]
@@ -245,6 +273,9 @@ fn what_cannot_differ_is_not_random() {
         r#"{ op = "random_rotation", degrees = [5, 5] }"#,
         r#"{ op = "random_affine", degrees = 0 }"#,
         r#"{ op = "gaussian_blur", kernel_size = 3, sigma = 1 }"#,
+        r#"{ op = "random_rotate90", p = 0 }"#,
+        r#"{ op = "gaussian_noise", sigma = 0 }"#,
+        r#"{ op = "sobel", p = 1 }"#,
         r#"{ op = "random_apply", p = 0, ops = [{ op = "horizontal_flip" }] }"#,
         r#"{ op = "random_apply", p = 1, ops = [{ op = "horizontal_flip", p = 1 }] }"#,
         r#"{ op = "random_erasing", p = 0 }"#,
@@ -257,6 +288,10 @@ fn what_cannot_differ_is_not_random() {
         r#"{ op = "random_rotation", degrees = 5 }"#,
         r#"{ op = "random_affine", degrees = 0, shear = 3 }"#,
         r#"{ op = "gaussian_blur", kernel_size = 3 }"#,
+        r#"{ op = "random_rotate90", p = 1 }"#,
+        r#"{ op = "gaussian_noise" }"#,
+        r#"{ op = "sobel" }"#,
+        r#"{ op = "cutout" }"#,
         r#"{ op = "random_apply", p = 1, ops = [{ op = "horizontal_flip" }] }"#,
         r#"{ op = "random_erasing", p = 1 }"#,
     ] {

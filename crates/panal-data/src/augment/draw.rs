@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::Op;
-use crate::transforms::{Adjustment, AffineParams, EraseParams, PixelBox, chance};
+use crate::transforms::{Adjustment, AffineParams, EraseParams, NoiseParams, PixelBox, chance};
 
 /// What one step has drawn for one image.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub enum Drawn {
     Flip(bool),
     /// By how many degrees `random_rotation` turns, counter-clockwise.
     Rotation(f64),
+    /// By how many right angles `random_rotate90` turns, counter-clockwise.
+    Turns(u8),
     /// The map of `random_affine`.
     Affine(AffineParams),
     /// The changes that `color_jitter` makes, in their order.
@@ -24,6 +26,12 @@ pub enum Drawn {
     Grey(bool),
     /// The standard deviation of `gaussian_blur`, in pixels.
     Blur(f64),
+    /// What `gaussian_noise` adds.
+    Noise(NoiseParams),
+    /// Whether `sobel` leaves the edges alone.
+    Edges(bool),
+    /// The part that `cutout` blanks.
+    Cutout(PixelBox),
     /// What each step of `random_apply` has drawn; `None` where none of them is made.
     Apply(Option<Vec<Drawn>>),
     /// What `random_erasing` erases, if anything.
@@ -61,10 +69,20 @@ fn draw(op: &Op, size: &mut (u32, u32), rng: &mut ChaCha8Rng) -> Drawn {
             *size = op.target(height, width, degrees);
             Drawn::Rotation(degrees)
         }
+        Op::RandomRotate90(op) => {
+            let turns = op.params(rng);
+            if turns % 2 == 1 {
+                *size = (width, height);
+            }
+            Drawn::Turns(turns)
+        }
         Op::RandomAffine(op) => Drawn::Affine(op.params(height, width, rng)),
         Op::ColorJitter(op) => Drawn::Adjustments(op.params(rng)),
         Op::RandomGrayscale(op) => Drawn::Grey(op.params(rng)),
         Op::GaussianBlur(op) => Drawn::Blur(op.params(rng)),
+        Op::GaussianNoise(op) => Drawn::Noise(op.params(height, width, rng)),
+        Op::Sobel(op) => Drawn::Edges(op.params(rng)),
+        Op::Cutout(op) => Drawn::Cutout(op.params(height, width, rng)),
         Op::RandomApply(op) => Drawn::Apply(chance(op.p, rng).then(|| draw_all(&op.ops, size, rng))),
         Op::RandomErasing(op) => Drawn::Erasing(op.params(height, width, rng)),
     }

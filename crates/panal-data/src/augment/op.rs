@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::DataError;
 use crate::transforms::{
-    Amount, CenterCrop, ColorJitter, GaussianBlur, Pad, RandomAffine, RandomErasing, RandomGrayscale,
-    RandomHorizontalFlip, RandomResizedCrop, RandomRotation, RandomVerticalFlip, Resize, Size, check_fraction,
+    Amount, CenterCrop, ColorJitter, Cutout, GaussianBlur, GaussianNoise, Pad, RandomAffine, RandomErasing,
+    RandomGrayscale, RandomHorizontalFlip, RandomResizedCrop, RandomRotate90, RandomRotation, RandomVerticalFlip,
+    Resize, Size, Sobel, check_fraction,
 };
 
 /// One step of an augmentation. In TOML, `op` is the name of the step and the other keys are its fields.
@@ -30,6 +31,8 @@ pub enum Op {
     RandomVerticalFlip(RandomVerticalFlip),
     /// `random_rotation`: turned by a random angle.
     RandomRotation(RandomRotation),
+    /// `random_rotate90`: turned by a random number of right angles.
+    RandomRotate90(RandomRotate90),
     /// `random_affine`: turned, moved, scaled, sheared.
     RandomAffine(RandomAffine),
     /// `color_jitter`: brightness, contrast, saturation and hue.
@@ -39,6 +42,12 @@ pub enum Op {
     RandomGrayscale(RandomGrayscale),
     /// `gaussian_blur`: blurred by a random amount.
     GaussianBlur(GaussianBlur),
+    /// `gaussian_noise`: a random number added to every value.
+    GaussianNoise(GaussianNoise),
+    /// `sobel`: nothing but edges.
+    Sobel(Sobel),
+    /// `cutout`: a random square hidden.
+    Cutout(Cutout),
     /// `random_apply`: all or none of several steps.
     RandomApply(RandomApply),
     /// `random_erasing`: a random rectangle erased after normalisation. Only at the end.
@@ -71,10 +80,14 @@ impl Op {
             Self::RandomHorizontalFlip(_) => "horizontal_flip",
             Self::RandomVerticalFlip(_) => "vertical_flip",
             Self::RandomRotation(_) => "random_rotation",
+            Self::RandomRotate90(_) => "random_rotate90",
             Self::RandomAffine(_) => "random_affine",
             Self::ColorJitter(_) => "color_jitter",
             Self::RandomGrayscale(_) => "random_grayscale",
             Self::GaussianBlur(_) => "gaussian_blur",
+            Self::GaussianNoise(_) => "gaussian_noise",
+            Self::Sobel(_) => "sobel",
+            Self::Cutout(_) => "cutout",
             Self::RandomApply(_) => "random_apply",
             Self::RandomErasing(_) => "random_erasing",
         }
@@ -90,10 +103,14 @@ impl Op {
             Self::RandomHorizontalFlip(op) => check_fraction(at, "p", op.p),
             Self::RandomVerticalFlip(op) => check_fraction(at, "p", op.p),
             Self::RandomRotation(op) => op.check(at),
+            Self::RandomRotate90(op) => check_fraction(at, "p", op.p),
             Self::RandomAffine(op) => op.check(at),
             Self::ColorJitter(op) => op.check(at),
             Self::RandomGrayscale(op) => check_fraction(at, "p", op.p),
             Self::GaussianBlur(op) => op.check(at),
+            Self::GaussianNoise(op) => op.check(at),
+            Self::Sobel(op) => check_fraction(at, "p", op.p),
+            Self::Cutout(op) => op.check(at),
             Self::RandomErasing(op) => op.check(at),
             Self::RandomApply(RandomApply { p, ops }) => {
                 check_fraction(at, "p", *p)?;
@@ -123,13 +140,18 @@ impl Op {
             Self::Resize(op) => before.map(|(height, width)| op.target(height, width)),
             Self::Pad(op) => before.map(|(height, width)| op.target(height, width)),
             Self::RandomRotation(op) if op.expand => None,
+            Self::RandomRotate90(_) => before.filter(|(height, width)| height == width),
             _ => before,
         }
     }
 
     pub(super) fn changes_size(&self) -> bool {
         match self {
-            Self::Resize(_) | Self::CenterCrop(_) | Self::Pad(_) | Self::RandomResizedCrop(_) => true,
+            Self::Resize(_)
+            | Self::CenterCrop(_)
+            | Self::Pad(_)
+            | Self::RandomResizedCrop(_)
+            | Self::RandomRotate90(_) => true,
             Self::RandomRotation(op) => op.expand,
             _ => false,
         }
@@ -144,11 +166,14 @@ impl Op {
         let chancy = |p: f64| p > 0.0 && p < 1.0;
         match self {
             Self::Resize(_) | Self::CenterCrop(_) | Self::Pad(_) => false,
-            Self::RandomResizedCrop(_) => true,
+            Self::RandomResizedCrop(_) | Self::Cutout(_) => true,
             Self::RandomRotation(op) => op.is_random(),
             Self::RandomAffine(op) => op.is_random(),
             Self::ColorJitter(op) => op.is_random(),
             Self::GaussianBlur(op) => op.is_random(),
+            Self::GaussianNoise(op) => op.is_random(),
+            Self::RandomRotate90(op) => op.p > 0.0,
+            Self::Sobel(op) => chancy(op.p),
             Self::RandomHorizontalFlip(op) => chancy(op.p),
             Self::RandomVerticalFlip(op) => chancy(op.p),
             Self::RandomGrayscale(op) => chancy(op.p),
@@ -170,6 +195,7 @@ impl fmt::Display for Op {
             Self::RandomHorizontalFlip(op) => write!(f, "{name} (p {})", op.p),
             Self::RandomVerticalFlip(op) => write!(f, "{name} (p {})", op.p),
             Self::RandomRotation(op) => write!(f, "{name} (degrees {})", op.degrees),
+            Self::RandomRotate90(op) => write!(f, "{name} (p {})", op.p),
             Self::RandomAffine(op) => write!(f, "{name} (degrees {})", op.degrees),
             Self::ColorJitter(op) => {
                 let parts: Vec<String> = [
@@ -186,6 +212,9 @@ impl fmt::Display for Op {
             }
             Self::RandomGrayscale(op) => write!(f, "{name} (p {})", op.p),
             Self::GaussianBlur(op) => write!(f, "{name} (sigma {})", op.sigma),
+            Self::GaussianNoise(op) => write!(f, "{name} (sigma {})", op.sigma),
+            Self::Sobel(op) => write!(f, "{name} (p {})", op.p),
+            Self::Cutout(op) => write!(f, "{name} (size {})", op.size),
             Self::RandomErasing(op) => write!(f, "{name} (p {})", op.p),
             Self::RandomApply(op) => {
                 let inner: Vec<String> = op.ops.iter().map(Self::to_string).collect();

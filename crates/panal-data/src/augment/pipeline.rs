@@ -121,24 +121,39 @@ impl<'a> Frame<'a> {
             (Op::RandomHorizontalFlip(_), Drawn::Flip(flip)) => self.flip_horizontal ^= flip,
             (Op::RandomVerticalFlip(_), Drawn::Flip(flip)) => self.flip_vertical ^= flip,
             (Op::RandomRotation(op), Drawn::Rotation(degrees)) => self.replace(|image| op.apply(image, *degrees)),
+            (Op::RandomRotate90(op), &Drawn::Turns(turns)) if turns > 0 => self.replace(|image| op.apply(image, turns)),
             (Op::RandomAffine(op), Drawn::Affine(params)) => self.replace(|image| op.apply(image, params)),
             (Op::ColorJitter(op), Drawn::Adjustments(adjustments)) => op.apply(self.pixels.to_mut(), adjustments),
             (Op::RandomGrayscale(op), Drawn::Grey(true)) => op.apply(self.pixels.to_mut(), true),
             (Op::GaussianBlur(op), Drawn::Blur(sigma)) => self.replace(|image| op.apply(image, *sigma)),
+            (Op::GaussianNoise(op), Drawn::Noise(noise)) => op.apply(self.flipped(), noise),
+            // A mirror image has the mirror image's edges, so a flip may go on waiting.
+            (Op::Sobel(op), Drawn::Edges(true)) => op.apply(self.pixels.to_mut(), true),
+            (Op::Cutout(op), Drawn::Cutout(area)) => op.apply(self.flipped(), area),
             (Op::RandomApply(op), Drawn::Apply(Some(drawn))) => self.run_all(&op.ops, drawn),
             // What was drawn not to happen. Erasings are never here: the pipeline keeps them apart, they work on floats.
             _ => {}
         }
     }
 
+    /// The pixels, flipped as noted.
+    fn flipped(&mut self) -> &mut RgbImage {
+        self.flip();
+        self.pixels.to_mut()
+    }
+
     /// Hands the pixels, flipped as noted, to `step` and keeps what it returns.
     fn replace(&mut self, step: impl FnOnce(&RgbImage) -> RgbImage) {
+        self.flip();
+        self.pixels = Cow::Owned(step(&self.pixels));
+    }
+
+    fn flip(&mut self) {
         if std::mem::take(&mut self.flip_horizontal) {
             imageops::flip_horizontal_in_place(self.pixels.to_mut());
         }
         if std::mem::take(&mut self.flip_vertical) {
             imageops::flip_vertical_in_place(self.pixels.to_mut());
         }
-        self.pixels = Cow::Owned(step(&self.pixels));
     }
 }

@@ -1,7 +1,7 @@
 """Makes the fixtures in transforms/ anew: `python transforms.py` with torchvision 0.26.0, Pillow 13.0 and numpy.
 
 Each case is an op as panal writes it, the parameters of one draw, and what torchvision's functional form (PIL backend)
-makes of source.png with them.
+makes of source.png with them. Sobel's filter, which torchvision has not, is a convolution by torch in double precision.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import pathlib
 import numpy as np
 import torch
 import torchvision.transforms.functional as F
+import torchvision.transforms.v2.functional as F2
 from PIL import Image, ImageDraw
 from torchvision.transforms import InterpolationMode as Mode, RandomErasing, RandomResizedCrop
 
@@ -68,6 +69,37 @@ def apply(image, case):
             return F.to_grayscale(image, 3)
         case "gaussian_blur":
             return F.gaussian_blur(image, op["kernel_size"], params)
+        case "random_rotate90":
+            return F.rotate(image, 90 * params, expand=True)
+        case "cutout":
+            fill = torch.tensor(pil_fill(op.get("fill", [124, 116, 104])), dtype=torch.uint8)[:, None, None]
+            return F.to_pil_image(F.erase(F.pil_to_tensor(image), *params, fill))
+        case "sobel":
+            return sobel(image)
+        case "gaussian_noise":
+            return noisy(image, params)
+
+
+def sobel(image):
+    """The magnitude of the luminance's gradient over 4, rounded to the nearest, with the outermost pixels repeated."""
+    grey = torch.from_numpy(np.pad(np.array(image.convert("L"), dtype=np.float64), 1, mode="edge"))[None, None]
+    across = torch.outer(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([-1.0, 0.0, 1.0])).double()
+    gx, gy = (torch.nn.functional.conv2d(grey, kernel[None, None])[0, 0] for kernel in (across, across.T))
+    magnitude = torch.floor(torch.hypot(gx, gy) / 4 + 0.5).clamp(0, 255).numpy().astype(np.uint8)
+    return Image.fromarray(np.stack([magnitude] * 3, -1))
+
+
+def noisy(image, sigma):
+    """torchvision's noise, but of values that can be made again elsewhere in place of random ones."""
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).double() / 255
+    height, width = pixels.shape[1:]
+    values = (torch.arange(height * width * 3) * 37 % 101 - 50).double() / 16
+    randn_like, torch.randn_like = torch.randn_like, lambda like: values.reshape(height, width, 3).permute(2, 0, 1)
+    try:
+        result = F2.gaussian_noise(pixels, 0.0, sigma)
+    finally:
+        torch.randn_like = randn_like
+    return Image.fromarray((result * 255).round().permute(1, 2, 0).numpy().astype(np.uint8))
 
 
 def adjust(image, adjustments):
@@ -130,6 +162,14 @@ CASES = [
     op("gaussian_blur", 0.8, kernel_size=5),
     op("gaussian_blur", 2.0, kernel_size=[3, 9]),
     op("gaussian_blur", 1.4, kernel_size=23),
+    op("random_rotate90", 1),
+    op("random_rotate90", 2),
+    op("random_rotate90", 3),
+    op("cutout", [0, 20, 17, 24]),
+    op("cutout", [30, 41, 17, 20], fill=[200, 3, 90]),
+    op("sobel"),
+    op("gaussian_noise", 0.07),
+    op("gaussian_noise", 0.37),
 ]
 
 # Every combination of 52 levels in three channels, through the arithmetic that works on one colour at a time.

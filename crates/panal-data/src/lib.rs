@@ -26,4 +26,4 @@ pub use loader::{Batch, Epoch, Loader, LoaderSpec, view_rng};
 pub use pixels::{PixelBuffer, Pixels};
 pub use rng::keyed_rng;
 pub use source::{DataSource, Subset};
-pub use split::{Fold, stratified_folds, stratified_split};
+pub use split::{Fold, stratified_folds, stratified_share, stratified_split};

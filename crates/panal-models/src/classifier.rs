@@ -204,6 +204,15 @@ impl Classifier {
         load::is_head(self.spec.arch, name)
     }
 
+    /// SHA-256, in hex, over name, element type, shape and values of every parameter and buffer of the backbone, the head
+    /// left out: equal digests before and after prove that the backbone was not touched, running statistics included.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] where a tensor cannot be copied from the device.
+    pub fn backbone_digest(&self) -> Result<String, ModelError> {
+        Ok(self.store.digest_of(|name| !self.is_head(name))?)
+    }
+
     /// What the network was made from.
     #[must_use]
     pub fn spec(&self) -> &ModelSpec {

@@ -146,6 +146,30 @@ fn a_seed_gives_the_same_network_and_another_seed_another() {
 }
 
 #[test]
+fn the_backbones_digest_sees_parameters_and_buffers_and_not_the_head() {
+    for (arch, parameter, buffer, head) in [
+        (Arch::Resnet18, "layer4.1.conv2.weight", "bn1.running_var", "fc.bias"),
+        (Arch::MobilenetV2, "features.0.0.weight", "features.18.1.num_batches_tracked", "classifier.1.weight"),
+    ] {
+        let mut network = fresh(arch, 2);
+        let digest = |network: &Classifier| network.backbone_digest().unwrap();
+        let mut add = |network: &mut Classifier, name: &str| {
+            let mut tensor = network.store_mut().get(name).unwrap().shallow_clone();
+            let _ = tch::no_grad(|| tensor.g_add_scalar_(1));
+        };
+        let before = digest(&network);
+        assert_ne!(before, network.store().digest().unwrap());
+        add(&mut network, head);
+        assert_eq!(digest(&network), before, "{head}");
+        add(&mut network, parameter);
+        let moved = digest(&network);
+        assert_ne!(moved, before, "{parameter}");
+        add(&mut network, buffer);
+        assert_ne!(digest(&network), moved, "{buffer}");
+    }
+}
+
+#[test]
 fn fresh_parameters_have_the_spread_of_torchvisions() {
     let of = |network: &Classifier, name: &str| values(network.store().get(name).unwrap());
     let std = |values: &[f64]| (values.iter().map(|x| x * x).sum::<f64>() / values.len() as f64).sqrt();

@@ -241,7 +241,15 @@ impl Store {
     /// # Errors
     /// [`TensorError::Torch`] where a tensor cannot be copied from the device.
     pub fn digest(&self) -> Result<String, TensorError> {
-        digest(self.iter().map(|(name, tensor, _)| (name, tensor)))
+        self.digest_of(|_| true)
+    }
+
+    /// [`digest`](Self::digest) over the tensors whose names `filter` accepts, and no others.
+    ///
+    /// # Errors
+    /// As [`digest`](Self::digest).
+    pub fn digest_of(&self, filter: impl Fn(&str) -> bool) -> Result<String, TensorError> {
+        digest(self.iter().filter(|(name, _, _)| filter(name)).map(|(name, tensor, _)| (name, tensor)))
     }
 }
 

@@ -57,6 +57,19 @@ pub enum ReportError {
     /// There is nothing to report.
     #[error("there are no run records to report; run at least one row first")]
     NoRecords,
+    /// There is nothing to put into a table of transfer.
+    #[error("there are no transfer results to report; evaluate at least one network first")]
+    NoTransfer,
+    /// A result of a table of transfer that does not go with the others.
+    #[error("{row} on {data}: {message}; hand in every test image once, in one order for all rows")]
+    Transfer {
+        /// Protocol and initialisation.
+        row: String,
+        /// The data set.
+        data: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// Results cannot be written.
     #[error(
         "cannot write results into {}: {source}; make that folder writable (and see that the disk is not full), or choose another",

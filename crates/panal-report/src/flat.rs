@@ -128,6 +128,6 @@ fn put(object: &mut Flat, name: &str, spread: Option<&Spread>) {
     object.insert(format!("{name}_std"), json!(spread.and_then(|spread| spread.std)));
 }
 
-fn flat<const N: usize>(fields: [(&str, Value); N]) -> Flat {
+pub(crate) fn flat<const N: usize>(fields: [(&str, Value); N]) -> Flat {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

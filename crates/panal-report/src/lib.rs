@@ -13,6 +13,7 @@ mod record;
 mod results;
 mod story;
 mod table;
+mod transfer;
 mod views;
 
 pub use compare::Comparison;
@@ -24,4 +25,5 @@ pub use record::{
 };
 pub use results::{Written, check_folder, write_results};
 pub use table::{ClassScores, Row, Scores, Spread, Table};
+pub use transfer::{TransferCell, TransferResult, TransferTable};
 pub use views::render_terminal;

@@ -7,3 +7,4 @@ mod common;
 mod jsonl;
 mod results;
 mod table;
+mod transfer;

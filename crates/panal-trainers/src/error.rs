@@ -83,6 +83,15 @@ pub enum TrainError {
         classes: usize,
     },
 
+    /// Something that was to leave the backbone alone changed it.
+    #[error("the backbone was to stay as it is, but its digest was {before} and is {after}: load its weights anew")]
+    BackboneMoved {
+        /// The digest before.
+        before: String,
+        /// The digest after.
+        after: String,
+    },
+
     /// Images could not be loaded.
     #[error(transparent)]
     Data(#[from] panal_data::DataError),

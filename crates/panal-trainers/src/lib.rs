@@ -5,6 +5,7 @@ mod checkpoint;
 mod error;
 mod evaluate;
 mod feed;
+mod frozen;
 mod log;
 mod spec;
 mod transfer;
@@ -12,6 +13,10 @@ mod transfer;
 pub use checkpoint::CheckpointSpec;
 pub use error::TrainError;
 pub use evaluate::{Predictions, Scores, Split, evaluate, features};
+pub use frozen::{
+    Bank, FitSpec, GridPoint, KnnSpec, Logistic, ProbeOutcome, ProbeSpec, knn, linear_probe, logistic_regression,
+    untouched,
+};
 pub use log::{EpochLog, Log, PassLog, Silent, StepLog};
 pub use panal_models::Part;
 pub use spec::PhaseSpec;

@@ -1,5 +1,6 @@
 //! Triplets of anchor, positive and negative, and the choice among the negatives. The losses over triplets live in their own files.
 
+use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 use crate::similarity::views;
@@ -10,7 +11,8 @@ use crate::similarity::views;
 /// `N - 1` views of other images in the positive's place: second views for a first view, first views for a second. So
 /// SimCLR compares these losses in its Table 4, "negatives from one augmentation view" (arXiv 2002.05709, Appendix B.10).
 /// It matters therefore which view of an image stands first: to change it in one image changes who meets whom.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Negatives {
     /// All `N - 1` candidates.
     #[default]

@@ -1,9 +1,11 @@
 //! How alike two embeddings are: cosine or dot product, over rows in enough precision. What a loss makes of that lives in its own file.
 
+use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 /// How alike two embeddings are. SimCLR compares the two in its Table 5 (arXiv 2002.05709).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Similarity {
     /// The dot product of the two after each was divided by its length (L2). A row of zeros has no direction: it stays
     /// zero, and so is its similarity to every row.

@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn stochastic_depth_rises_with_depth_as_in_torchvision() {
         let b0 = EfficientNetVariant { width: 1.0, depth: 1.0, dropout: 0.2, norm: NormSpec::TORCH };
-        let network = EfficientNet::new(&mut Store::new(Device::Cpu, 0), b0, STOCHASTIC_DEPTH).unwrap();
+        let network = EfficientNet::new(&mut Store::new(Device::Cpu, 0), b0, Stem::Imagenet, STOCHASTIC_DEPTH).unwrap();
         let got: Vec<f64> = network.blocks.iter().filter_map(|block| block.residual).collect();
         let expected = [0.025, 0.05, 0.075, 0.0875, 0.1125, 0.125, 0.15, 0.1625, 0.175];
         assert_eq!(got.len(), expected.len());

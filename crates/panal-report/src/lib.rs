@@ -12,6 +12,7 @@ mod plot;
 mod record;
 mod results;
 mod story;
+mod study;
 mod table;
 mod transfer;
 mod views;
@@ -24,6 +25,7 @@ pub use record::{
     RunRecord, Seconds, SplitRecord, Versions, WeightsRecord,
 };
 pub use results::{Written, check_folder, write_results};
+pub use study::{Study, StudyPlot};
 pub use table::{ClassScores, Row, Scores, Spread, Table};
 pub use transfer::{TransferCell, TransferResult, TransferTable};
 pub use views::render_terminal;

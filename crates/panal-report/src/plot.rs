@@ -2,6 +2,8 @@
 
 mod confusion;
 mod curves;
+mod heat;
+mod lines;
 mod spread;
 
 use plotters::coord::Shift;
@@ -10,6 +12,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 pub(crate) use confusion::confusion_svg;
 pub(crate) use curves::curves_svg;
+pub(crate) use heat::heat_svg;
+pub(crate) use lines::lines_svg;
 pub(crate) use spread::spread_svg;
 
 use crate::ReportError;
@@ -68,6 +72,13 @@ fn heading(canvas: &Canvas<'_>, table: &Table, title: &str) -> Result<(), Fault>
         text(canvas, line, (MARGIN, MARGIN + 28 + LINE * i as i32), SMALL, &GREY, HPos::Left)?;
     }
     Ok(())
+}
+
+/// A title, and a line below it.
+fn title(canvas: &Canvas<'_>, title: &str, subject: &str) -> Result<(), Fault> {
+    let room = canvas.dim_in_pixel().0 as i32 - 2 * MARGIN;
+    text(canvas, &fitted(title, room, 22.0), (MARGIN, MARGIN), 22.0, &BLACK, HPos::Left)?;
+    text(canvas, &fitted(subject, room, SMALL), (MARGIN, MARGIN + 28), SMALL, &GREY, HPos::Left)
 }
 
 fn subject_lines(table: &Table, width: u32) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Everything a loop needs to go on where it was, in one file: weights, optimizer, position, history.
 //!
-//! The file is safetensors: `model/…` and `optim/…` and `eval/…` tensors, and the state as JSON in its metadata. It replaces the one before by a
+//! The file is safetensors: `model/…` and `optim/…` tensors and those of the loop's own (`eval/…`, `projector/…`), and the state as JSON in its metadata. It replaces the one before by a
 //! rename, so a kill at any moment leaves a whole checkpoint. The schedule and every random draw are functions of (seed, position), so
 //! the position stands for both.
 
@@ -45,9 +45,25 @@ pub(crate) struct Checkpoint<'a> {
 #[derive(Debug)]
 pub(crate) struct Restored<S> {
     pub(crate) state: S,
-    pub(crate) model: Weights,
-    pub(crate) optimizer: IndexMap<String, Tensor>,
-    pub(crate) eval: IndexMap<String, Tensor>,
+    path: PathBuf,
+    groups: BTreeMap<String, IndexMap<String, Tensor>>,
+}
+
+impl<S> Restored<S> {
+    /// The tensors of a group, by their names in it; none where there is no such group.
+    pub(crate) fn take(&mut self, group: &str) -> IndexMap<String, Tensor> {
+        self.groups.remove(group).unwrap_or_default()
+    }
+
+    /// The tensors of a group, as weights of a network.
+    pub(crate) fn weights(&mut self, group: &str) -> Weights {
+        Weights { tensors: self.take(group), metadata: BTreeMap::new(), source: self.path.clone() }
+    }
+
+    /// Says that the checkpoint is not usable, and why.
+    pub(crate) fn bad(&self, why: &impl ToString) -> TrainError {
+        TrainError::BadCheckpoint { path: self.path.clone(), why: why.to_string() }
+    }
 }
 
 impl<'a> Checkpoint<'a> {
@@ -58,6 +74,14 @@ impl<'a> Checkpoint<'a> {
     /// The file, once it holds this run's state.
     pub(crate) fn path(&self) -> Option<PathBuf> {
         self.spec.filter(|_| self.exists).map(|spec| spec.path.clone())
+    }
+
+    /// What is left to a user whose run failed.
+    pub(crate) fn told(&self) -> String {
+        match self.path() {
+            Some(path) => format!("the last good state is kept in {}", path.display()),
+            None => "no checkpoint was kept".into(),
+        }
     }
 
     /// Is it time for another one within an epoch?
@@ -76,24 +100,23 @@ impl<'a> Checkpoint<'a> {
             return Err(TrainError::ForeignCheckpoint { path: spec.path.clone(), what });
         }
         let state = serde_json::from_str(entry(STATE)?).map_err(|error| bad(error.to_string()))?;
-        let mut groups: BTreeMap<&str, IndexMap<String, Tensor>> = BTreeMap::new();
+        let mut groups: BTreeMap<String, IndexMap<String, Tensor>> = BTreeMap::new();
         for (name, tensor) in &file.tensors {
             let (group, name) = name.split_once('/').ok_or_else(|| bad(format!("unknown tensor `{name}`")))?;
-            groups.entry(group).or_default().insert(name.to_owned(), tensor.shallow_clone());
+            groups.entry(group.to_owned()).or_default().insert(name.to_owned(), tensor.shallow_clone());
         }
-        let mut take = |group| groups.remove(group).unwrap_or_default();
-        let model = Weights { tensors: take("model"), metadata: BTreeMap::new(), source: spec.path.clone() };
         self.exists = true;
-        Ok(Some(Restored { state, model, optimizer: take("optim"), eval: take("eval") }))
+        Ok(Some(Restored { state, path: spec.path.clone(), groups }))
     }
 
-    /// Replaces the file by the state given; nothing happens where no checkpoint is kept.
-    pub(crate) fn save(
+    /// Replaces the file by the state given, and tensors of the loop's own in a `group`; nothing happens where no checkpoint is kept.
+    pub(crate) fn save<'t>(
         &mut self,
         state: &impl Serialize,
         model: &Classifier,
         optimizer: Option<&Optimizer>,
-        eval: &[(&str, &Tensor)],
+        group: &str,
+        own: impl IntoIterator<Item = (&'t str, &'t Tensor)>,
     ) -> Result<(), TrainError> {
         let Some(spec) = self.spec else { return Ok(()) };
         let mut tensors: Vec<(String, Tensor)> = Vec::new();
@@ -101,7 +124,7 @@ impl<'a> Checkpoint<'a> {
         if let Some(optimizer) = optimizer {
             tensors.extend(optimizer.state()?.into_iter().map(|(name, tensor)| (format!("optim/{name}"), tensor)));
         }
-        tensors.extend(eval.iter().map(|(name, tensor)| (format!("eval/{name}"), tensor.shallow_clone())));
+        tensors.extend(own.into_iter().map(|(name, tensor)| (format!("{group}/{name}"), tensor.shallow_clone())));
         let state = serde_json::to_string(state).map_err(|error| TrainError::BadCheckpoint {
             path: spec.path.clone(),
             why: format!("its state cannot be written: {error}"),

@@ -74,6 +74,23 @@ pub enum TrainError {
         eval: String,
     },
 
+    /// An image that would have to be blown up to be cropped.
+    #[error(
+        "{id} is {width} x {height} pixels, smaller than the crop of {columns} x {rows}: leave it out, or lower the crop's `size`"
+    )]
+    SmallImage {
+        /// The image.
+        id: String,
+        /// Its width, in pixels.
+        width: u32,
+        /// Its height, in pixels.
+        height: u32,
+        /// Height of the crop, in pixels.
+        rows: u32,
+        /// Width of the crop, in pixels.
+        columns: u32,
+    },
+
     /// The model does not have as many outputs as the data has classes.
     #[error("the model has {outputs} outputs, the data {classes} classes: build the model for these classes")]
     Outputs {

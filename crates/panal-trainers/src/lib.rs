@@ -8,6 +8,7 @@ mod feed;
 mod frozen;
 mod log;
 mod spec;
+mod ssl;
 mod transfer;
 
 pub use checkpoint::CheckpointSpec;
@@ -17,7 +18,8 @@ pub use frozen::{
     Bank, FitSpec, GridPoint, KnnSpec, Logistic, ProbeOutcome, ProbeSpec, knn, linear_probe, logistic_regression,
     untouched,
 };
-pub use log::{EpochLog, Log, PassLog, Silent, StepLog};
+pub use log::{EpochLog, Log, PassLog, Silent, SslStep, StepLog};
 pub use panal_models::Part;
 pub use spec::PhaseSpec;
+pub use ssl::{ContrastiveLoss, Health, KnnWatch, Pretrained, SimClr, SimClrSpec, SslEpoch, Views, Watch};
 pub use transfer::{Outcome, Seconds, Transfer};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Scores;
+use crate::{Scores, SslEpoch};
 
 /// One optimisation step, after it was taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,6 +40,25 @@ pub struct EpochLog {
     pub seconds: f64,
 }
 
+/// One step of self-supervised pretraining, after it was taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SslStep {
+    /// Epoch, counted from 0.
+    pub epoch: usize,
+    /// Epochs in all.
+    pub epochs: usize,
+    /// Step of the epoch, counted from 0.
+    pub step: usize,
+    /// Steps an epoch.
+    pub steps: usize,
+    /// Loss of the batch, in nats.
+    pub loss: f64,
+    /// Share of views whose partner was the most similar of the batch.
+    pub top1: f64,
+    /// Images in the batch, each with two views.
+    pub images: usize,
+}
+
 /// Work that is not training: a pass over images to compute features or to evaluate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PassLog {
@@ -57,6 +76,10 @@ pub trait Log {
     fn step(&mut self, _step: &StepLog) {}
     /// An epoch was trained and evaluated.
     fn epoch(&mut self, _epoch: &EpochLog) {}
+    /// A step of self-supervised pretraining was taken.
+    fn ssl_step(&mut self, _step: &SslStep) {}
+    /// An epoch of self-supervised pretraining ended.
+    fn ssl_epoch(&mut self, _epoch: &SslEpoch) {}
     /// A batch of a pass without training is done.
     fn pass(&mut self, _pass: &PassLog) {}
     /// A checkpoint was found and the loop goes on from it.

@@ -18,6 +18,9 @@ use crate::{EpochLog, Log, PhaseSpec, Scores, StepLog, TrainError};
 /// Stream of the random draws inside the network (dropout, stochastic depth), apart from those of the data.
 const NETWORK_STREAM: u64 = 0x6e65_7477_6f72_6b00;
 
+/// The tensors of a checkpoint that belong to the evaluation.
+const EVAL: &str = "eval";
+
 /// A row of a lab, ready to run: data, phases and how the run is kept.
 pub struct Transfer<'a> {
     /// Images to learn from.
@@ -115,12 +118,12 @@ impl Transfer<'_> {
         let mut state = State::default();
         let (mut last, mut best) = (None, None);
         let mut optimizer_state = None;
-        if let Some(restored) = keeper.restore::<State>()? {
-            checkpoint::apply(model, &restored.model)?;
-            state = restored.state;
-            let mut eval = restored.eval;
+        if let Some(mut restored) = keeper.restore::<State>()? {
+            checkpoint::apply(model, &restored.weights("model"))?;
+            let mut eval = restored.take(EVAL);
             (last, best) = (eval.swap_remove("last"), eval.swap_remove("best"));
-            optimizer_state = Some(restored.optimizer).filter(|tensors| !tensors.is_empty());
+            optimizer_state = Some(restored.take("optim")).filter(|tensors| !tensors.is_empty());
+            state = restored.state;
             log.resumed(state.phase, state.epoch, state.step);
         }
 
@@ -181,7 +184,7 @@ impl Transfer<'_> {
                     state.tally(value, correct(&logits, &examples.labels)?, images, lr, &mut clock);
                     let stop = self.stop.load(Ordering::Relaxed);
                     if stop || (state.step < steps && keeper.is_due()) {
-                        keeper.save(&state, model, Some(&optimizer), &kept(&last, &best))?;
+                        keeper.save(&state, model, Some(&optimizer), EVAL, kept(&last, &best))?;
                     }
                     if stop {
                         return Err(TrainError::Interrupted { steps: state.steps, checkpoint: keeper.path() });
@@ -207,10 +210,10 @@ impl Transfer<'_> {
                 if state.epoch == phase.epochs {
                     break;
                 }
-                keeper.save(&state, model, Some(&optimizer), &kept(&last, &best))?;
+                keeper.save(&state, model, Some(&optimizer), EVAL, kept(&last, &best))?;
             }
             (state.phase, state.epoch) = (state.phase + 1, 0);
-            keeper.save(&state, model, None, &kept(&last, &best))?;
+            keeper.save(&state, model, None, EVAL, kept(&last, &best))?;
         }
         model.set_trainable(Part::All)?;
 
@@ -345,15 +348,12 @@ fn correct(logits: &Tensor, labels: &Tensor) -> Result<u64, TrainError> {
     Ok(right.int64_value(&[]) as u64)
 }
 
-/// The tensors of a checkpoint that belong to the evaluation.
+/// What was predicted after the last epoch and after the best, where there was one.
 fn kept<'t>(last: &'t Option<Tensor>, best: &'t Option<Tensor>) -> Vec<(&'static str, &'t Tensor)> {
     [("last", last), ("best", best)].into_iter().filter_map(|(name, tensor)| Some((name, tensor.as_ref()?))).collect()
 }
 
 fn diverged(loss: f64, state: &State, lr: f64, keeper: &Checkpoint<'_>) -> TrainError {
-    let kept = match keeper.path() {
-        Some(path) => format!("the last good state is kept in {}", path.display()),
-        None => "no checkpoint was kept".into(),
-    };
-    TrainError::Diverged { loss, phase: state.phase + 1, epoch: state.epoch + 1, step: state.step + 1, lr, kept }
+    let (phase, epoch, step) = (state.phase + 1, state.epoch + 1, state.step + 1);
+    TrainError::Diverged { loss, phase, epoch, step, lr, kept: keeper.told() }
 }

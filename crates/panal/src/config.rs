@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use panal_data::AugmentSpec;
-use panal_models::Arch;
+use panal_models::{Arch, Stem};
 use panal_trainers::PhaseSpec;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -25,7 +25,7 @@ pub(crate) const PRESETS: &[(&str, &str)] = &[
 pub(crate) const DEFAULT_PRESET: &str = "tutorial";
 
 /// Name of the transform that images are evaluated with.
-const EVALUATION: &str = "evaluation";
+pub(crate) const EVALUATION: &str = "evaluation";
 
 /// A lab: data, a model, and rows to compare.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub(crate) struct Lab {
     pub(crate) data: String,
     /// Architecture of every row.
     pub(crate) model: Arch,
+    /// How the network begins: `imagenet`, or `cifar` for small images.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) stem: Stem,
     /// Images a training step.
     pub(crate) batch: usize,
     /// Images at a time where nothing is learnt.
@@ -71,6 +74,11 @@ pub(crate) struct Row {
 
 fn default_eval_batch() -> usize {
     32
+}
+
+/// For settings that a record leaves out where they are as they always were.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Lab {
@@ -114,9 +122,7 @@ impl Lab {
         positive("eval_batch", self.eval_batch as u64)?;
         positive("seeds", self.seeds)?;
         positive("the number of rows", self.row.len() as u64)?;
-        if self.name.is_empty() || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-            bail!("name must be letters, digits, `-` and `_`, for it names a folder; got `{}`", self.name);
-        }
+        check_name(&self.name)?;
         for (name, augment) in &self.augment {
             augment.check().with_context(|| format!("in augment.{name}"))?;
         }
@@ -138,14 +144,36 @@ impl Lab {
     }
 }
 
+/// Refuses a name that can't be a folder's.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        bail!("name must be letters, digits, `-` and `_`, for it names a folder; got `{name}`");
+    }
+    Ok(())
+}
+
 /// Reads the configuration that the arguments name, with what else they change; `extra` holds changes of the caller's own flags.
 pub(crate) fn load(args: &ConfigArgs, extra: &[(&str, Value)]) -> Result<Lab> {
+    let batch = args.batch.map(|batch| ("batch", Value::Integer(batch)));
+    let lr = args.lr.map(|lr| ("defaults.lr", Value::Float(lr)));
+    let extra: Vec<_> = batch.into_iter().chain(lr).chain(extra.iter().cloned()).collect();
+    let (origin, table) = read_table(args, PRESETS, DEFAULT_PRESET, &extra)?;
+    resolve(table).with_context(|| format!("in {origin}"))
+}
+
+/// The table of a configuration and where it comes from: a file, or one of `presets`, changed by the arguments and by `extra`.
+pub(crate) fn read_table(
+    args: &ConfigArgs,
+    presets: &[(&str, &str)],
+    default: &str,
+    extra: &[(&str, Value)],
+) -> Result<(String, Table)> {
     let (origin, text) = match (&args.config, &args.preset) {
         (Some(path), _) => (path.display().to_string(), read(path)?),
         (None, name) => {
-            let name = name.as_deref().unwrap_or(DEFAULT_PRESET);
-            let known = || PRESETS.iter().map(|(known, _)| *known);
-            let (_, text) = PRESETS.iter().find(|(known, _)| *known == name).ok_or_else(|| {
+            let name = name.as_deref().unwrap_or(default);
+            let known = || presets.iter().map(|(known, _)| *known);
+            let (_, text) = presets.iter().find(|(known, _)| *known == name).ok_or_else(|| {
                 anyhow!(
                     "no preset is called `{name}`{}; there are: {}",
                     suggest::nearest(name, known()),
@@ -160,8 +188,6 @@ pub(crate) fn load(args: &ConfigArgs, extra: &[(&str, Value)]) -> Result<Lab> {
 
     let mut changes: Vec<(String, Value)> = Vec::new();
     changes.extend(args.model.clone().map(|model| ("model".into(), Value::String(model))));
-    changes.extend(args.batch.map(|batch| ("batch".into(), Value::Integer(batch))));
-    changes.extend(args.lr.map(|lr| ("defaults.lr".into(), Value::Float(lr))));
     changes.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     for set in &args.sets {
         let (key, value) = set.split_once('=').ok_or_else(|| anyhow!("--set takes KEY=VALUE, got `{set}`"))?;
@@ -170,7 +196,7 @@ pub(crate) fn load(args: &ConfigArgs, extra: &[(&str, Value)]) -> Result<Lab> {
     for (key, value) in changes {
         assign(&mut table, &key, value).with_context(|| format!("cannot set `{key}` in {origin}"))?;
     }
-    resolve(table).with_context(|| format!("in {origin}"))
+    Ok((origin, table))
 }
 
 /// The configuration that a table means: phases take what `[defaults]` says, operations without a size the model's own.
@@ -185,38 +211,53 @@ fn resolve(mut table: Table) -> Result<Lab> {
             phase.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }
-    let model = match table.get("model") {
-        Some(Value::String(name)) => name.parse::<Arch>()?,
-        Some(other) => bail!("model must be a string, got {}", other.type_str()),
-        None => bail!("model is missing; name an architecture, as in `model = \"resnet18\"`"),
-    };
-    let own = model.preprocessing();
+    let model = architecture(&table)?;
     let augment = table.entry("augment").or_insert_with(|| Value::Table(Table::new()));
     if let Value::Table(augment) = augment {
         let plain: Table = toml::from_str("ops = [{ op = \"resize\" }, { op = \"center_crop\" }]")?;
         augment.entry(EVALUATION).or_insert(Value::Table(plain));
-        for op in operations(augment) {
-            let name = op.get("op").and_then(Value::as_str).unwrap_or_default().to_owned();
-            let (size, resamples) = match name.as_str() {
-                "resize" => (own.resize, true),
-                "random_resized_crop" => (own.crop, true),
-                "center_crop" => (own.crop, false),
-                _ => continue,
-            };
-            op.entry("size").or_insert(Value::Integer(size as i64));
-            if resamples {
-                op.entry("interpolation").or_insert(Value::String(own.interpolation.to_string()));
-            }
+        set_sizes(augment, model);
+    }
+    let lab: Lab = deserialize(table)?;
+    lab.check()?;
+    Ok(lab)
+}
+
+/// The architecture that a configuration names.
+pub(crate) fn architecture(table: &Table) -> Result<Arch> {
+    match table.get("model") {
+        Some(Value::String(name)) => Ok(name.parse()?),
+        Some(other) => bail!("model must be a string, got {}", other.type_str()),
+        None => bail!("model is missing; name an architecture, as in `model = \"resnet18\"`"),
+    }
+}
+
+/// Gives every operation without a size that of the model's own preprocessing.
+pub(crate) fn set_sizes(augment: &mut Table, model: Arch) {
+    let own = model.preprocessing();
+    for op in operations(augment) {
+        let name = op.get("op").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (size, resamples) = match name.as_str() {
+            "resize" => (own.resize, true),
+            "random_resized_crop" => (own.crop, true),
+            "center_crop" => (own.crop, false),
+            _ => continue,
+        };
+        op.entry("size").or_insert(Value::Integer(size as i64));
+        if resamples {
+            op.entry("interpolation").or_insert(Value::String(own.interpolation.to_string()));
         }
     }
-    let lab: Lab = serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
+}
+
+/// A configuration of a table; an error names the path of the key.
+pub(crate) fn deserialize<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
+    serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();
         let hint = suggest::from_message(&message);
         anyhow!("{}: {}{hint}", if path == "." { "the top level" } else { &path }, message.trim_end())
-    })?;
-    lab.check()?;
-    Ok(lab)
+    })
 }
 
 /// Every phase of every row, as far as the table has the right form; where it has not, reading it says so.
@@ -233,7 +274,7 @@ fn operations(augment: &mut Table) -> impl Iterator<Item = &mut Table> {
 }
 
 /// Sets a dotted key; numbers index arrays.
-fn assign(table: &mut Table, key: &str, value: Value) -> Result<()> {
+pub(crate) fn assign(table: &mut Table, key: &str, value: Value) -> Result<()> {
     let mut parts: Vec<&str> = key.split('.').collect();
     let last = parts.pop().filter(|last| !last.is_empty()).ok_or_else(|| anyhow!("the key is empty"))?;
     let mut place =

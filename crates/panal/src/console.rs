@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use panal_data::DataError;
-use panal_trainers::{EpochLog, Log, PassLog, PhaseSpec, StepLog, TrainError};
+use panal_trainers::{EpochLog, Log, PassLog, PhaseSpec, SslEpoch, SslStep, StepLog, TrainError};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -108,12 +108,42 @@ pub(crate) struct RunLog<'a> {
     started: Instant,
     images: usize,
     last_line: Instant,
+    pretraining: Option<Pace>,
+}
+
+/// How a pretraining gets on, over all of its epochs.
+struct Pace {
+    started: Instant,
+    steps_before: usize,
+    epochs: usize,
+}
+
+impl Pace {
+    /// Time that is left after so many steps of `all`, as in `4 min`.
+    fn left(&self, steps: usize, all: usize) -> String {
+        let taken = steps.saturating_sub(self.steps_before).max(1);
+        let seconds = self.started.elapsed().as_secs_f64() / taken as f64 * all.saturating_sub(steps) as f64;
+        match seconds as u64 {
+            seconds @ 0..90 => format!("{seconds} s"),
+            seconds @ 90..5400 => format!("{} min", seconds.div_ceil(60)),
+            seconds => format!("{:.1} h", seconds as f64 / 3600.0),
+        }
+    }
 }
 
 impl<'a> RunLog<'a> {
     /// `title` names the run, as in "linear probing, seed 0".
     pub(crate) fn new(console: &'a Console, title: String, phases: &'a [PhaseSpec]) -> Self {
-        Self { console, phases, title, bar: None, started: Instant::now(), images: 0, last_line: Instant::now() }
+        Self {
+            console,
+            phases,
+            title,
+            bar: None,
+            started: Instant::now(),
+            images: 0,
+            last_line: Instant::now(),
+            pretraining: None,
+        }
     }
 
     fn epochs(&self) -> usize {
@@ -168,6 +198,70 @@ impl Log for RunLog<'_> {
             epoch.eval.f1,
             epoch.seconds,
         );
+    }
+
+    fn ssl_step(&mut self, step: &SslStep) {
+        let before = step.epoch * step.steps + step.step;
+        if self.pretraining.is_none() {
+            // The first step is done by now, and is not counted: it also warms up.
+            self.pretraining = Some(Pace { started: Instant::now(), steps_before: before + 1, epochs: step.epochs });
+        }
+        if step.step == 0 || self.bar.is_none() {
+            self.restart(step.steps);
+        }
+        self.images += step.images;
+        let speed = self.images as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let left = self.pretraining.as_ref().map(|pace| pace.left(before + 1, step.steps * step.epochs));
+        let at = format!(
+            "epoch {}/{}, loss {:.3}, top-1 {:.3}, {speed:.0} images/s, {} for all epochs,",
+            step.epoch + 1,
+            step.epochs,
+            step.loss,
+            step.top1,
+            left.unwrap_or_default()
+        );
+        if let Some(bar) = &self.bar {
+            bar.set_position(step.step as u64 + 1);
+            bar.set_message(at.clone());
+        }
+        if !self.console.draws() && self.last_line.elapsed() > PLAIN_EVERY {
+            self.last_line = Instant::now();
+            tracing::info!("{}: {at} step {}/{}", self.title, step.step + 1, step.steps);
+        }
+    }
+
+    fn ssl_epoch(&mut self, epoch: &SslEpoch) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.last_line = Instant::now();
+        let of = self.pretraining.as_ref().map_or(epoch.epoch + 1, |pace| pace.epochs);
+        let health = &epoch.health;
+        tracing::info!(
+            "{}: epoch {}/{of}, loss {:.3}, top-1 {:.3}, top-5 {:.3}, alignment {:.2}, uniformity {:.2}, spread {:.2}, rank {:.1}{}, \
+             {:.0} images/s ({:.1} s)",
+            self.title,
+            epoch.epoch + 1,
+            epoch.loss,
+            epoch.top1,
+            epoch.top5,
+            health.alignment,
+            health.uniformity,
+            health.spread,
+            health.rank,
+            epoch.knn.map(|accuracy| format!(", nearest neighbours {accuracy:.3}")).unwrap_or_default(),
+            epoch.images_per_second,
+            epoch.seconds,
+        );
+        if health.has_collapsed() {
+            tracing::warn!(
+                "{}: the features have collapsed (spread {:.3} of 1, rank {:.1}): every image looks the same to them. \
+                 Lower the learning rate, or raise the batch or the temperature",
+                self.title,
+                health.spread,
+                health.rank
+            );
+        }
     }
 
     fn pass(&mut self, pass: &PassLog) {

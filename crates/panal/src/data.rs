@@ -55,7 +55,10 @@ pub(crate) fn open_lab(what: &str, skip_bad: bool, console: &Console) -> Result<
     }
     let place = Place::find(what, console)?;
     if !place.has_splits() {
-        bail!("{} must hold the folders `train` and `val`, each with one folder a class", place.folder.display());
+        bail!(
+            "{} must hold the folders `train` and `val` (or `test`), each with one folder a class",
+            place.folder.display()
+        );
     }
     place.open_splits(skip_bad)
 }
@@ -67,6 +70,43 @@ pub(crate) fn open_any(what: &str, share: f64, seed: u64, skip_bad: bool, consol
     }
     let place = Place::find(what, console)?;
     if place.has_splits() { place.open_splits(skip_bad) } else { place.open_and_split(share, seed, skip_bad) }
+}
+
+/// Images to pretrain on, and labelled ones to watch where there are some.
+pub(crate) struct Unlabelled {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) origin: Origin,
+    pub(crate) images: Arc<dyn DataSource>,
+    /// Training images with labels, and others to ask of: where the data come in two parts.
+    pub(crate) watch: Option<[Arc<dyn DataSource>; 2]>,
+    pub(crate) excluded: Vec<ExcludedFile>,
+}
+
+/// A drawn data set, one with a `train` and a `val` or `test` folder, of which the first is learnt from, or any folder
+/// with images, at any depth.
+pub(crate) fn open_unlabelled(what: &str, skip_bad: bool, console: &Console) -> Result<Unlabelled> {
+    let with_labels = |data: Data| Unlabelled {
+        id: data.id,
+        title: data.title,
+        origin: data.origin,
+        images: data.train.clone(),
+        watch: Some([data.train, data.eval]),
+        excluded: data.excluded,
+    };
+    if let Some(data) = draw(what)? {
+        return Ok(with_labels(data));
+    }
+    let place = Place::find(what, console)?;
+    if place.has_splits() {
+        return place.open_splits(skip_bad).map(with_labels);
+    }
+    let folder = ImageFolder::open_unlabelled(&place.folder, bad_files(skip_bad))?;
+    let excluded: Vec<_> = folder.excluded().iter().map(excluded_file).collect();
+    report_excluded(&excluded);
+    tracing::info!("{} ({}): {} images", place.about.title, place.about.origin, folder.len());
+    let About { id, title, origin } = place.about;
+    Ok(Unlabelled { id, title, origin, images: kept(Arc::new(folder)), watch: None, excluded })
 }
 
 /// The drawn data set of this name, if there is one; a folder called so is meant by `./NAME`.
@@ -85,11 +125,14 @@ fn kept(images: Arc<dyn DataSource>) -> Arc<dyn DataSource> {
 
 /// One folder of classes, with the files that are not used.
 pub(crate) fn open_folder(folder: &Path, skip_bad: bool) -> Result<(Arc<dyn DataSource>, Vec<ExcludedFile>)> {
-    let bad = if skip_bad { BadFiles::Skip } else { BadFiles::Error };
-    let images = ImageFolder::open(folder, bad)?;
+    let images = ImageFolder::open(folder, bad_files(skip_bad))?;
     images.require_classes(2)?;
     let excluded = images.excluded().iter().map(excluded_file).collect();
     Ok((kept(Arc::new(images)), excluded))
+}
+
+fn bad_files(skip: bool) -> BadFiles {
+    if skip { BadFiles::Skip } else { BadFiles::Error }
 }
 
 fn excluded_file(file: &Excluded) -> ExcludedFile {
@@ -138,7 +181,12 @@ impl Place {
     }
 
     fn has_splits(&self) -> bool {
-        self.folder.join("train").is_dir() && self.folder.join("val").is_dir()
+        self.folder.join("train").is_dir() && self.evaluation().is_some()
+    }
+
+    /// The name of the folder of images to evaluate on: `val`, or else `test`.
+    fn evaluation(&self) -> Option<&'static str> {
+        ["val", "test"].into_iter().find(|name| self.folder.join(name).is_dir())
     }
 
     fn open_splits(self, skip_bad: bool) -> Result<Data> {
@@ -149,7 +197,7 @@ impl Place {
             Ok((images, excluded.into_iter().map(within).collect::<Vec<_>>()))
         };
         let (train, mut excluded) = open("train")?;
-        let (eval, more) = open("val")?;
+        let (eval, more) = open(self.evaluation().unwrap_or("val"))?;
         excluded.extend(more);
         self.about.with(train, eval, excluded, clock)
     }
@@ -263,10 +311,11 @@ fn describe(what: &str, skip_bad: bool, global: &Global, console: &Console) -> R
         None => {
             let place = Place::find(what, console)?;
             let whole = place.folder.clone();
-            let folders = if place.has_splits() {
-                vec![("train", place.folder.join("train")), ("val", place.folder.join("val"))]
-            } else {
-                vec![("all", place.folder)]
+            let folders = match place.evaluation() {
+                Some(name) if place.has_splits() => {
+                    vec![("train", place.folder.join("train")), (name, place.folder.join(name))]
+                }
+                _ => vec![("all", place.folder)],
             };
             let open = |(split, folder): (&'static str, std::path::PathBuf)| -> Result<_> {
                 let (images, excluded) =

@@ -19,6 +19,7 @@ mod predict;
 mod record;
 mod run;
 mod saved;
+mod ssl;
 mod suggest;
 mod train;
 mod unfinished;
@@ -56,6 +57,7 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
         Command::Models => models::run(&cli.global),
         Command::Data(args) => data::run(args, &cli.global, console),
         Command::Device => device::run(&cli.global),
+        Command::Ssl(command) => ssl::run(command, &cli.global, console),
         Command::Bench(bench) => bench::run(bench, &cli.global),
     }
 }

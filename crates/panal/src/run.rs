@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tch::Device;
 
-use crate::config::{Lab, Row};
+use crate::config::{Lab, Row, is_default};
 use crate::console::{Console, RunLog};
 use crate::data::Data;
 use crate::{interrupt, models, record};
@@ -61,7 +61,7 @@ impl<'a> Runner<'a> {
 
     /// Everything that decides a row's numbers, but its seed and the weights that it begins with.
     pub(crate) fn config(&self, row: &Row) -> Value {
-        json!({
+        let mut config = json!({
             "row": row,
             "augment": self.lab.train_augment(row),
             "evaluation": self.lab.eval_augment(),
@@ -70,7 +70,12 @@ impl<'a> Runner<'a> {
             "eval_batch": self.lab.eval_batch,
             "data": { "id": self.data.id, "train": self.data.train_record.digest, "evaluation": self.data.eval_record.digest },
             "folds": self.folds,
-        })
+        });
+        // Not said where it is as it always was, so that earlier runs stay comparable.
+        if !is_default(&self.lab.stem) {
+            config["stem"] = json!(self.lab.stem);
+        }
+        config
     }
 
     /// Trains `row` with `seed`, keeping checkpoints in `folder` while it runs.
@@ -174,7 +179,7 @@ impl<'a> Runner<'a> {
     }
 
     fn network(&self, row: &Row, seed: u64, initial: Option<&Initial>) -> Result<Classifier> {
-        let spec = ModelSpec::new(self.lab.model, self.data.train.classes().len());
+        let spec = ModelSpec::new(self.lab.model, self.data.train.classes().len()).with_stem(self.lab.stem);
         let mut network = Classifier::new(&spec, self.device, seed)?;
         if let Some(initial) = initial {
             let report = network.load_pretrained(&initial.weights).with_context(|| format!("row `{}`", row.name))?;

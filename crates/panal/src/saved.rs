@@ -33,7 +33,7 @@ impl Card {
     /// The card of a network that a run of `lab` made.
     pub(crate) fn new(lab: &Lab, record: &RunRecord) -> Self {
         Self {
-            model: ModelSpec::new(lab.model, record.data.classes.len()),
+            model: ModelSpec::new(lab.model, record.data.classes.len()).with_stem(lab.stem),
             classes: record.data.classes.clone(),
             transform: lab.eval_augment().clone(),
             origin: json!({ "data": record.data.train, "config": record.config, "seed": record.seed, "versions": record.versions }),

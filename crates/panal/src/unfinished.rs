@@ -1,5 +1,6 @@
 //! A file that takes its name only once it is whole. What is written into it is the caller's.
 
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -14,4 +15,13 @@ pub(crate) fn beside(path: &Path) -> Result<NamedTempFile> {
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask, as for any new file
     let file = builder.prefix(".unfinished-").suffix(&ending).tempfile_in(folder);
     file.with_context(|| format!("cannot write in {}", folder.display()))
+}
+
+/// Puts `bytes` into the file at `path`, in place of what stood there, whole or not at all.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = beside(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.as_file().sync_all());
+    written.with_context(|| format!("cannot write {}", path.display()))?;
+    file.persist(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
 }

@@ -1,0 +1,129 @@
+//! A pretraining's configuration: from a preset or a file, changed by the command line, checked once into [`Pretraining`].
+//! Nothing runs here.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, anyhow, bail};
+use panal_data::AugmentSpec;
+use panal_models::{Arch, Stem};
+use panal_trainers::SimClrSpec;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::cli::ConfigArgs;
+use crate::config::{self, EVALUATION, is_default};
+
+/// The built-in configurations: name and text.
+pub(crate) const PRESETS: &[(&str, &str)] = &[
+    ("cifar10-cpu", include_str!("../../presets/ssl/cifar10-cpu.toml")),
+    ("cifar10-gpu", include_str!("../../presets/ssl/cifar10-gpu.toml")),
+    ("photographs", include_str!("../../presets/ssl/photographs.toml")),
+    ("study-cpu", include_str!("../../presets/ssl/study-cpu.toml")),
+];
+
+/// The preset of those who name none.
+const DEFAULT_PRESET: &str = "cifar10-cpu";
+
+/// Name of the transform that views are drawn by.
+const VIEWS: &str = "views";
+
+/// Name of the transform of the second view, where it is another one.
+const SECOND: &str = "second";
+
+/// What is pretrained, on what, and how.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pretraining {
+    /// Short name, for the results.
+    pub(crate) name: String,
+    /// What it is, in words.
+    pub(crate) title: String,
+    /// A data set that panal draws or that is in the catalogue, or a folder.
+    pub(crate) data: String,
+    /// Share of the images of every class to learn from; all if not given. Which they are does not depend on the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) share: Option<f64>,
+    /// Architecture of the encoder.
+    pub(crate) model: Arch,
+    /// How it begins.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) stem: Stem,
+    /// Images at a time where nothing is learnt.
+    #[serde(default = "default_eval_batch")]
+    pub(crate) eval_batch: usize,
+    /// Transforms: `views` draws the views, `second` the second of them where it is given, `evaluation` is what images are evaluated with.
+    pub(crate) augment: BTreeMap<String, AugmentSpec>,
+    /// What is done.
+    pub(crate) simclr: SimClrSpec,
+}
+
+fn default_eval_batch() -> usize {
+    256
+}
+
+impl Pretraining {
+    /// The transform that views are drawn by.
+    pub(crate) fn views(&self) -> &AugmentSpec {
+        &self.augment[VIEWS]
+    }
+
+    /// The transform that the second view is drawn by, where it is another one.
+    pub(crate) fn second(&self) -> Option<&AugmentSpec> {
+        self.augment.get(SECOND)
+    }
+
+    /// The transform of images that are evaluated.
+    pub(crate) fn evaluation(&self) -> &AugmentSpec {
+        &self.augment[EVALUATION]
+    }
+
+    fn check(&self) -> Result<()> {
+        config::check_name(&self.name)?;
+        if self.eval_batch == 0 {
+            bail!("eval_batch must be at least 1, got 0");
+        }
+        if let Some(share) = self.share.filter(|share| !(*share > 0.0 && *share <= 1.0)) {
+            bail!("share must be > 0 and <= 1, got {share}");
+        }
+        for (name, augment) in &self.augment {
+            if ![VIEWS, SECOND, EVALUATION].contains(&name.as_str()) {
+                bail!("augment.{name}: the transforms of a pretraining are `{VIEWS}`, `{SECOND}` and `{EVALUATION}`");
+            }
+            augment.check().with_context(|| format!("in augment.{name}"))?;
+        }
+        self.simclr.check().context("in simclr")?;
+        Ok(())
+    }
+}
+
+/// Reads the configuration that the arguments name, with what else they change; `extra` holds changes of the caller's own.
+pub(crate) fn load(args: &ConfigArgs, extra: &[(&str, Value)]) -> Result<Pretraining> {
+    let batch = args.batch.map(|batch| ("simclr.batch", Value::Integer(batch)));
+    let lr = args.lr.map(|lr| ("simclr.lr", Value::Float(lr)));
+    let extra: Vec<_> = batch.into_iter().chain(lr).chain(extra.iter().cloned()).collect();
+    let (origin, table) = config::read_table(args, PRESETS, DEFAULT_PRESET, &extra)?;
+    resolve(table).with_context(|| format!("in {origin}"))
+}
+
+/// The same, with whatever else `change` does to the table.
+pub(crate) fn load_changed(args: &ConfigArgs, change: impl Fn(&mut Table) -> Result<()>) -> Result<Pretraining> {
+    let (origin, mut table) = config::read_table(args, PRESETS, DEFAULT_PRESET, &[])?;
+    change(&mut table).and_then(|()| resolve(table)).with_context(|| format!("in {origin}"))
+}
+
+/// The configuration that a table means: operations without a size take the model's own, and images are evaluated by a resize
+/// and a crop of the middle where nothing else is said.
+fn resolve(mut table: Table) -> Result<Pretraining> {
+    let model = config::architecture(&table)?;
+    match table.get_mut("augment") {
+        Some(Value::Table(augment)) if augment.contains_key(VIEWS) => {
+            let plain: Table = toml::from_str("ops = [{ op = \"resize\" }, { op = \"center_crop\" }]")?;
+            augment.entry(EVALUATION).or_insert(Value::Table(plain));
+            config::set_sizes(augment, model);
+        }
+        _ => return Err(anyhow!("augment.{VIEWS} is missing: it says how two views of an image are drawn")),
+    }
+    let pretraining: Pretraining = config::deserialize(table)?;
+    pretraining.check()?;
+    Ok(pretraining)
+}

@@ -1,0 +1,129 @@
+//! What is judged: an encoder, other weights, random ones, or pixels as they are. How, the protocols say.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use panal_data::AugmentSpec;
+use panal_data::transforms::{CenterCrop, Interpolation, Resize, Size};
+use panal_models::{Arch, Classifier, ModelSpec};
+use panal_tensor::Weights;
+use serde_json::{Value, json};
+use tch::Device;
+
+use super::encoder;
+use crate::console::Console;
+use crate::models;
+
+/// Features to judge.
+#[derive(Debug, Clone)]
+pub(crate) struct Init {
+    /// What the row is called; encoders of one pretraining with several seeds have the same.
+    pub(crate) name: String,
+    /// Seed of an encoder's pretraining; others have one for each run.
+    pub(crate) seed: Option<u64>,
+    /// From an image to the input.
+    pub(crate) transform: AugmentSpec,
+    pub(crate) features: Features,
+    /// Where they come from, for the record.
+    pub(crate) origin: Value,
+}
+
+/// Where features come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Features {
+    /// The pixels themselves.
+    Pixels,
+    /// A network; without weights, a random one.
+    Network { spec: ModelSpec, weights: Option<Rc<Weights>> },
+}
+
+impl Init {
+    /// The network, for so many classes; `None` for pixels.
+    pub(crate) fn network(&self, classes: usize, device: Device, seed: u64) -> Result<Option<Classifier>> {
+        let Features::Network { spec, weights } = &self.features else { return Ok(None) };
+        let mut network = Classifier::new(&ModelSpec { classes, ..spec.clone() }, device, seed)?;
+        if let Some(weights) = weights {
+            network.load_pretrained(weights).with_context(|| format!("in `{}`", self.name))?;
+        }
+        Ok(Some(network))
+    }
+}
+
+/// What the names given mean: `random` and `pixels` are taken in the way of the first encoder among them.
+pub(crate) fn resolve(names: &[String], console: &Console) -> Result<Vec<Init>> {
+    let mut inits = names.iter().map(|name| named(name, console)).collect::<Result<Vec<_>>>()?;
+    let first = inits.iter().flatten().find(|init| init.seed.is_some()).cloned();
+    for (init, name) in inits.iter_mut().zip(names).filter(|(init, _)| init.is_none()) {
+        let like = first.clone().ok_or_else(|| {
+            anyhow!(
+                "--init {name} is made in the way of an encoder, and none is given: say which network by `random:ARCH`"
+            )
+        })?;
+        let features = match (name.as_str(), like.features) {
+            ("pixels", _) => Features::Pixels,
+            (_, Features::Network { spec, .. }) => Features::Network { spec, weights: None },
+            (_, Features::Pixels) => bail!("--init {name}: pixels have no network"),
+        };
+        *init = Some(Init { name: name.clone(), seed: None, features, origin: json!({ "like": like.name }), ..like });
+    }
+    Ok(inits.into_iter().flatten().collect())
+}
+
+/// `None` for what needs an encoder to be like.
+fn named(name: &str, console: &Console) -> Result<Option<Init>> {
+    if name == "random" || name == "pixels" {
+        return Ok(None);
+    }
+    if Path::new(name).is_file() {
+        return read(Path::new(name)).map(Some);
+    }
+    let (weights, arch) = name.split_once(':').ok_or_else(|| {
+        anyhow!(
+            "--init {name} is no file: name an encoder.safetensors, WEIGHTS:ARCH as in imagenet1k:mobilenet_v2, random:ARCH, random or pixels"
+        )
+    })?;
+    let arch: Arch = arch.parse()?;
+    let (weights, origin) = match weights {
+        "random" => (None, json!({ "arch": arch })),
+        weights => {
+            let initial = models::initial(arch, weights, console)?;
+            (Some(initial.weights), json!({ "arch": arch, "weights": initial.id, "digest": initial.digest }))
+        }
+    };
+    // Encoders are made for any number of classes; this one is replaced.
+    let features = Features::Network { spec: ModelSpec::new(arch, 2), weights };
+    Ok(Some(Init { name: name.to_owned(), seed: None, transform: plain(arch), features, origin }))
+}
+
+fn read(path: &Path) -> Result<Init> {
+    let (card, weights) = encoder::read(path)?;
+    let digest = weights.digest()?;
+    let name = card.origin["config"]["name"].as_str().unwrap_or("encoder").to_owned();
+    let seed = card.origin["seed"].as_u64().unwrap_or_default();
+    Ok(Init {
+        name,
+        seed: Some(seed),
+        transform: card.transform,
+        features: Features::Network { spec: card.model, weights: Some(Rc::new(weights)) },
+        origin: json!({ "encoder": path, "digest": digest, "pretraining": card.origin }),
+    })
+}
+
+/// How an architecture's ImageNet weights want their images.
+fn plain(arch: Arch) -> AugmentSpec {
+    use panal_data::augment::Op;
+    let own = arch.preprocessing();
+    let interpolation = match own.interpolation {
+        panal_models::Interpolation::Bilinear => Interpolation::Bilinear,
+        panal_models::Interpolation::Bicubic => Interpolation::Bicubic,
+    };
+    AugmentSpec {
+        mean: own.mean.map(f64::from),
+        std: own.std.map(f64::from),
+        ..AugmentSpec::new(vec![
+            Op::Resize(Resize { size: Size::Side(own.resize), interpolation }),
+            Op::CenterCrop(CenterCrop { size: Size::Side(own.crop) }),
+        ])
+    }
+}

@@ -1,0 +1,26 @@
+//! `panal ssl`: features learnt without labels, what they are worth, and the studies of SimCLR.
+
+mod config;
+mod encoder;
+mod eval;
+mod init;
+mod pretrain;
+mod protocol;
+mod study;
+mod table;
+
+use anyhow::Result;
+
+use crate::cli::{Global, Ssl};
+use crate::console::Console;
+
+pub(crate) use protocol::Protocol;
+
+pub(crate) fn run(command: &Ssl, global: &Global, console: &Console) -> Result<()> {
+    match command {
+        Ssl::Pretrain(args) => pretrain::run(args, global, console),
+        Ssl::Eval(args) => eval::run(args, global, console),
+        Ssl::Table(args) => table::run(args, global),
+        Ssl::Study(args) => study::run(args, global, console),
+    }
+}

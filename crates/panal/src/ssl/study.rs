@@ -1,0 +1,325 @@
+//! `panal ssl study`: one score over a grid of settings, each pretrained from nothing and judged; table and plot. A study that
+//! was interrupted goes on with the combinations that it lacks.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use panal_report::{Study as Report, StudyPlot};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use toml::{Table, Value};
+
+use super::config::{self, Pretraining};
+use super::eval::Judge;
+use super::init;
+use super::pretrain::{self, Bench};
+use super::protocol::{Protocol, Settings};
+use crate::cli::{Budget, ConfigArgs, Global, StudyArgs};
+use crate::console::Console;
+use crate::data::{Data, Unlabelled};
+use crate::{config as lab_config, device, record, suggest, unfinished};
+
+/// The built-in studies: name and text.
+const STUDIES: &[(&str, &str)] = &[
+    ("batch-epochs", include_str!("../../presets/ssl/studies/batch-epochs.toml")),
+    ("augmentations", include_str!("../../presets/ssl/studies/augmentations.toml")),
+    ("temperature", include_str!("../../presets/ssl/studies/temperature.toml")),
+    ("head", include_str!("../../presets/ssl/studies/head.toml")),
+    ("colour", include_str!("../../presets/ssl/studies/colour.toml")),
+];
+
+/// What is varied, and how it is drawn.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Study {
+    title: String,
+    plot: Plot,
+    /// Settings of every combination that differ from the configuration's.
+    #[serde(default)]
+    set: Table,
+    /// One of the two settings that are varied; without it there is one row.
+    #[serde(default)]
+    rows: Axis,
+    columns: Axis,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Plot {
+    HeatMap,
+    Lines,
+}
+
+/// A setting and its values.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Axis {
+    name: String,
+    #[serde(default)]
+    value: Vec<Choice>,
+    /// For columns: the same values as the rows.
+    #[serde(default)]
+    same_as_rows: bool,
+}
+
+/// One value: the keys that it sets, and lists that it lengthens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choice {
+    label: String,
+    #[serde(default)]
+    set: Table,
+    #[serde(default)]
+    append: Table,
+    /// What takes its place on a CPU.
+    #[serde(default)]
+    cpu: Option<Box<Choice>>,
+}
+
+/// A combination that was pretrained and judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Cell {
+    row: String,
+    column: String,
+    seed: u64,
+    /// Everything that decided the score: a study with other settings begins anew.
+    key: String,
+    score: f64,
+    seconds: f64,
+}
+
+pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Result<()> {
+    let study = read(&args.study)?.for_budget(args.budget);
+    let preset = match args.budget {
+        Budget::Cpu => "study-cpu",
+        Budget::Full => "cifar10-gpu",
+    };
+    let named = args.config.preset.is_some() || args.config.config.is_some();
+    let base =
+        if named { args.config.clone() } else { ConfigArgs { preset: Some(preset.into()), ..args.config.clone() } };
+    let combinations = study.combinations(&base, args.data.as_deref())?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+
+    let (first, ..) =
+        combinations.first().map(|(config, row, column)| (config, row, column)).context("a study has values")?;
+    let images = pretrain::open(first, args.config.skip_bad, console)?;
+    let Some([train, eval]) = images.watch.clone() else {
+        bail!(
+            "{}: a study judges features, so the data must have `train` and `val` (or `test`) folders of classes",
+            images.title
+        );
+    };
+    let data = Data {
+        id: images.id.clone(),
+        title: images.title.clone(),
+        origin: images.origin,
+        train_record: record::split(train.as_ref())?,
+        eval_record: record::split(eval.as_ref())?,
+        train,
+        eval,
+        excluded: images.excluded.clone(),
+        seconds: 0.0,
+    };
+    let bench = Bench {
+        device: device::choose(global)?,
+        threads: device::loader_threads(global),
+        checkpoint_every: args.config.checkpoint_every,
+        resume: true,
+        console,
+    };
+    let settings = Settings::load(&ConfigArgs { preset: None, config: None, sets: Vec::new(), ..args.config.clone() })?;
+    let judge = Judge { settings: &settings, data: &data, device: bench.device, threads: bench.threads, console };
+
+    let file = args.out.join("study.json");
+    let mut cells: Vec<Cell> = known(&file)?;
+    let all = combinations.len() * args.seeds as usize;
+    for (number, (config, row, column)) in combinations.iter().enumerate() {
+        for seed in args.seed..args.seed + args.seeds {
+            let at = number * args.seeds as usize + (seed - args.seed) as usize + 1;
+            let key = key(config, &images, args.protocol)?;
+            if cells.iter().any(|cell| cell.key == key && cell.seed == seed) {
+                tracing::info!("{at}/{all}: {row}, {column}, seed {seed} is known");
+                continue;
+            }
+            tracing::info!("{at}/{all}: {row}, {column}, seed {seed}");
+            let place = args.out.join("running");
+            std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+            let pretrained = pretrain::pretrain(config, &images, seed, &place, &bench)?;
+            let inits = [place.join("encoder.safetensors").display().to_string()];
+            let init = init::resolve(&inits, console)?.remove(0);
+            let score = judge.all(&init, &[args.protocol], seed)?.remove(0).accuracy;
+            cells.push(Cell {
+                row: row.clone(),
+                column: column.clone(),
+                seed,
+                key,
+                score,
+                seconds: pretrained.seconds,
+            });
+            unfinished::write(&file, format!("{:#}\n", json!(cells)).as_bytes())?;
+            std::fs::remove_dir_all(&place).with_context(|| format!("cannot remove {}", place.display()))?;
+        }
+    }
+    let keys: Vec<String> =
+        combinations.iter().map(|(config, ..)| key(config, &images, args.protocol)).collect::<Result<_>>()?;
+    cells.retain(|cell| keys.contains(&cell.key));
+    let report = report(&study, &combinations, &cells, &keys, &data, args);
+    write(&report, &study, &args.out)?;
+    if global.json {
+        println!("{:#}", json!(cells));
+    } else {
+        println!("{}\n{}\n\n{}", report.title, report.subject, report.markdown());
+        println!("{}", args.out.join("study.svg").display());
+    }
+    Ok(())
+}
+
+/// The study of this name, or in this file.
+fn read(name: &str) -> Result<Study> {
+    let (origin, text) = match STUDIES.iter().find(|(known, _)| *known == name) {
+        Some((known, text)) => (format!("study {known}"), (*text).to_owned()),
+        None if Path::new(name).is_file() => {
+            (name.to_owned(), std::fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?)
+        }
+        None => {
+            let known: Vec<&str> = STUDIES.iter().map(|(known, _)| *known).collect();
+            let hint = suggest::nearest(name, known.iter().copied());
+            bail!("no study is called `{name}`{hint}, and there is no such file; there are: {}", known.join(", "));
+        }
+    };
+    let table: Table =
+        text.parse().map_err(|error: toml::de::Error| anyhow!("{origin}: {}", error.to_string().trim_end()))?;
+    let mut study: Study = lab_config::deserialize(table).with_context(|| format!("in {origin}"))?;
+    if study.columns.same_as_rows {
+        study.columns.value = study.rows.value.clone();
+    }
+    if study.columns.value.is_empty() {
+        bail!("in {origin}: columns.value is empty: a study varies at least one setting");
+    }
+    Ok(study)
+}
+
+impl Study {
+    fn for_budget(mut self, budget: Budget) -> Self {
+        if budget == Budget::Cpu {
+            for choice in self.rows.value.iter_mut().chain(&mut self.columns.value) {
+                if let Some(cpu) = choice.cpu.take() {
+                    *choice = *cpu;
+                }
+            }
+        }
+        self
+    }
+
+    /// The configuration of every combination, with its row and its column, row by row.
+    fn combinations(&self, base: &ConfigArgs, data: Option<&str>) -> Result<Vec<(Pretraining, String, String)>> {
+        let one = Choice { label: String::new(), set: Table::new(), append: Table::new(), cpu: None };
+        let rows = if self.rows.value.is_empty() { vec![one] } else { self.rows.value.clone() };
+        let mut combinations = Vec::new();
+        for row in &rows {
+            for column in &self.columns.value {
+                let change = |table: &mut Table| -> Result<()> {
+                    let sets = self.set.iter().chain(&column.set).chain(&row.set);
+                    for (key, value) in sets {
+                        lab_config::assign(table, key, value.clone()).with_context(|| format!("cannot set `{key}`"))?;
+                    }
+                    for (key, items) in row.append.iter().chain(&column.append) {
+                        append(table, key, items)?;
+                    }
+                    if let Some(data) = data {
+                        table.insert("data".into(), Value::String(data.into()));
+                    }
+                    Ok(())
+                };
+                let config = config::load_changed(base, change)
+                    .with_context(|| format!("{}: {} {}", self.title, row.label, column.label))?;
+                combinations.push((config, row.label.clone(), column.label.clone()));
+            }
+        }
+        Ok(combinations)
+    }
+}
+
+/// Lengthens the list at a dotted key by `items`, unless they stand in it.
+fn append(table: &mut Table, key: &str, items: &Value) -> Result<()> {
+    let mut parts = key.split('.');
+    let first = parts.next().unwrap_or_default();
+    let found = parts.try_fold(table.get_mut(first), |place, part| Some(place.and_then(|place| place.get_mut(part))));
+    let list = found.flatten().and_then(Value::as_array_mut).with_context(|| format!("there is no list at `{key}`"))?;
+    let items = items.as_array().with_context(|| format!("what is appended to `{key}` is no list"))?;
+    if !list.windows(items.len().max(1)).any(|window| window == items.as_slice()) {
+        list.extend(items.iter().cloned());
+    }
+    Ok(())
+}
+
+/// What decides a score, but for the seed.
+fn key(config: &Pretraining, images: &Unlabelled, protocol: Protocol) -> Result<String> {
+    let settings = json!({ "config": config, "data": images.id, "images": images.images.len(), "protocol": protocol });
+    Ok(crate::run::hex(&<sha2::Sha256 as sha2::Digest>::digest(settings.to_string())))
+}
+
+/// The combinations that an earlier run left.
+fn known(file: &PathBuf) -> Result<Vec<Cell>> {
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no study: delete it", file.display()))
+}
+
+fn report(
+    study: &Study,
+    combinations: &[(Pretraining, String, String)],
+    cells: &[Cell],
+    keys: &[String],
+    data: &Data,
+    args: &StudyArgs,
+) -> Report {
+    let distinct = |of: fn(&(Pretraining, String, String)) -> &String| {
+        let mut names: Vec<String> = Vec::new();
+        for name in combinations.iter().map(of) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    };
+    let (rows, columns) = (distinct(|(_, row, _)| row), distinct(|(.., column)| column));
+    let scores = |row: &String, column: &String| -> Vec<f64> {
+        let at = combinations.iter().position(|(_, r, c)| (r, c) == (row, column));
+        let of_combination = |cell: &&Cell| at.is_some_and(|at| cell.key == keys[at]);
+        cells.iter().filter(of_combination).map(|cell| cell.score).collect()
+    };
+    let seeds = if args.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", args.seeds) };
+    let first = &combinations[0].0;
+    Report {
+        title: study.title.clone(),
+        subject: format!(
+            "{} ({}), {}, {} training and {} evaluated images, {} epochs unless varied, {seeds}",
+            data.title,
+            data.origin,
+            first.model,
+            data.train.len(),
+            data.eval.len(),
+            first.simclr.epochs
+        ),
+        score: format!("accuracy, {}", args.protocol.to_string().to_lowercase()),
+        row_axis: study.rows.name.clone(),
+        column_axis: study.columns.name.clone(),
+        cells: rows.iter().map(|row| columns.iter().map(|column| scores(row, column)).collect()).collect(),
+        rows,
+        columns,
+    }
+}
+
+fn write(report: &Report, study: &Study, out: &Path) -> Result<()> {
+    let plot = match study.plot {
+        Plot::HeatMap => StudyPlot::HeatMap,
+        Plot::Lines => StudyPlot::Lines,
+    };
+    let markdown = format!("# {}\n\n{}\n\n{}", report.title, report.subject, report.markdown());
+    unfinished::write(&out.join("study.md"), markdown.as_bytes())?;
+    unfinished::write(&out.join("study.csv"), report.csv().as_bytes())?;
+    unfinished::write(&out.join("study.svg"), report.svg(plot)?.as_bytes())
+}

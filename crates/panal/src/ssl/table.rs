@@ -1,0 +1,54 @@
+//! `panal ssl table`: what `panal ssl eval` found on several data sets, as SimCLR's Table 8.
+
+use anyhow::{Context, Result, bail};
+use panal_report::{TransferResult, TransferTable};
+
+use super::eval::{Judgements, KIND};
+use crate::cli::{Global, TableArgs};
+use crate::unfinished;
+
+pub(crate) fn run(args: &TableArgs, global: &Global) -> Result<()> {
+    let mut results: Vec<TransferResult> = Vec::new();
+    for file in &args.files {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let found: Judgements = serde_json::from_str(&text)
+            .with_context(|| format!("{} is no file that `panal ssl eval --out` wrote", file.display()))?;
+        if found.kind != KIND {
+            bail!(
+                "{} holds `{}`, and `{KIND}` is wanted: name files that `panal ssl eval --out` wrote",
+                file.display(),
+                found.kind
+            );
+        }
+        for judgement in found.judgements {
+            let (protocol, init) = (judgement.protocol.to_string(), judgement.init);
+            let known =
+                results.iter_mut().find(|r| (&r.protocol, &r.init, &r.data) == (&protocol, &init, &found.title));
+            match known {
+                Some(result) => result.correct.push(judgement.correct),
+                None => {
+                    let correct = vec![judgement.correct];
+                    results.push(TransferResult { protocol, init, data: found.title.clone(), correct });
+                }
+            }
+        }
+    }
+    results.sort_by(|a, b| a.protocol.cmp(&b.protocol));
+    let table = TransferTable::new(&results)?;
+    if let Some(out) = &args.out {
+        std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+        unfinished::write(&out.join("table.md"), table.markdown().as_bytes())?;
+        unfinished::write(&out.join("table.csv"), table.csv().as_bytes())?;
+        unfinished::write(&out.join("table.json"), table.json()?.as_bytes())?;
+    }
+    if global.json {
+        print!("{}", table.json()?);
+        return Ok(());
+    }
+    println!("{}", table.markdown());
+    println!(
+        "Accuracy in per cent, the mean over seeds. Bold: the best of its protocol and data set, and what is not significantly worse (paired\n\
+         permutation test over the evaluated images, p > 0.05)."
+    );
+    Ok(())
+}

@@ -1,0 +1,261 @@
+//! `panal ssl` from end to end on small images: pretraining, evaluation, the table, a study, and wrong inputs.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Said, panal, run, stripes};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const CONFIG: &str = r#"
+name = "tiny"
+title = "A tiny pretraining"
+data = "unused"
+model = "resnet10_w24"
+stem = "cifar"
+eval_batch = 5
+[augment.views]
+ops = [{ op = "random_resized_crop", size = 16, scale = [0.3, 1.0] }, { op = "horizontal_flip", p = 0.5 }]
+[augment.evaluation]
+ops = [{ op = "resize", size = [16, 16] }]
+[simclr]
+epochs = 3
+batch = 6
+projector = { kind = "mlp", hidden = 16, out = 8 }
+optimizer = { kind = "sgd" }
+lr = 0.05
+lr_scaling = "none"
+schedule = { kind = "constant" }
+knn = { every = 2, k = 3 }
+"#;
+
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        stripes(&place.0.path().join("images"));
+        std::fs::write(place.0.path().join("tiny.toml"), CONFIG).unwrap();
+        place
+    }
+
+    fn at(&self, below: &str) -> String {
+        self.0.path().join(below).display().to_string()
+    }
+
+    fn pretrain(&self, data: &str, out: &str, more: &[&str]) -> Said {
+        let (data, out, config) = (self.at(data), self.at(out), self.at("tiny.toml"));
+        run(panal(&["ssl", "pretrain", &data, "--out", &out, "--config", &config]).args(more))
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn pretrain_judge_and_tabulate() {
+    let place = Place::new();
+    for seed in ["0", "1"] {
+        let said = place.pretrain("images", &format!("run{seed}"), &["--seed", seed, "--json"]);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        assert!(json(&said.out)["loss"].as_f64().unwrap().is_finite());
+    }
+    let record = json(&std::fs::read_to_string(place.at("run1/record.json")).unwrap());
+    assert_eq!((&record["seed"], &record["steps"], &record["images_seen"]), (&1.into(), &6.into(), &36.into()));
+    let epochs = record["epochs"].as_array().unwrap();
+    assert_eq!(epochs.len(), 3);
+    assert_eq!(epochs.iter().map(|epoch| epoch["knn"].is_null()).collect::<Vec<_>>(), [true, false, false]);
+    assert!(epochs[2]["health"]["rank"].as_f64().unwrap() >= 1.0);
+
+    let (first, second) = (place.at("run0/encoder.safetensors"), place.at("run1/encoder.safetensors"));
+    let out = place.at("judged.json");
+    let mut command = panal(&["ssl", "eval", &place.at("images"), "--init", &first, "--init", &second]);
+    command.args(["--init", "random", "--seeds", "2", "--out", &out, "--json"]);
+    command.args([
+        "--protocol",
+        "knn",
+        "--protocol",
+        "linear",
+        "--protocol",
+        "linear-sgd",
+        "--protocol",
+        "finetune-10",
+    ]);
+    command.args([
+        "--set",
+        "knn.k=3",
+        "--set",
+        "finetune.epochs=1",
+        "--set",
+        "linear_sgd.epochs=2",
+        "--set",
+        "batch=4",
+    ]);
+    let said = run(&mut command);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let rows = json(&said.out);
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.len(), 8);
+    for row in rows {
+        // Both encoders are of one pretraining, so they share a row; random features have two seeds.
+        assert_eq!((row["accuracy"].as_array().unwrap().len(), &row["images"]), (2, &6.into()), "{row}");
+    }
+
+    let said = run(&mut panal(&[
+        "ssl",
+        "eval",
+        &place.at("images"),
+        "--init",
+        &first,
+        "--init",
+        "pixels",
+        "--set",
+        "knn.k=3",
+    ]));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("Nearest neighbours") && said.out.contains("pixels"), "{}", said.out);
+
+    let said = run(&mut panal(&["ssl", "table", &out, "--out", &place.at("table")]));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("| Linear evaluation: tiny |") && said.out.contains("**"), "{}", said.out);
+    assert_eq!(std::fs::read_dir(place.at("table")).unwrap().count(), 3);
+}
+
+#[test]
+fn any_folder_of_images_will_do() {
+    let place = Place::new();
+    let flat = place.0.path().join("flat");
+    std::fs::create_dir_all(flat.join("deeper")).unwrap();
+    for (index, file) in std::fs::read_dir(place.at("images/train/along")).unwrap().enumerate() {
+        let to = if index % 2 == 0 { flat.clone() } else { flat.join("deeper") };
+        std::fs::copy(file.unwrap().path(), to.join(format!("{index}.png"))).unwrap();
+    }
+    let said = place.pretrain("flat", "run", &["--json"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(json(&said.out)["knn"].is_null());
+    assert!(said.err.contains("no nearest neighbours are asked"), "{}", said.err);
+}
+
+#[test]
+fn an_interrupted_pretraining_goes_on() {
+    let place = Place::new();
+    let whole = place.pretrain("images", "whole", &[]);
+    assert_eq!(whole.code, Some(0), "{}", whole.err);
+    // One epoch, and then the rest of another run's: settings differ, so it is refused.
+    let short = place.pretrain("images", "other", &["--set", "simclr.epochs=1"]);
+    assert_eq!(short.code, Some(0), "{}", short.err);
+    let said = place.pretrain("images", "other", &["--resume"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("was written by another run"), "{}", said.err);
+    // The same settings: all is done, and the encoder is the same to the bit.
+    let before = std::fs::read(place.at("whole/encoder.safetensors")).unwrap();
+    let said = place.pretrain("images", "whole", &["--resume"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(std::fs::read(place.at("whole/encoder.safetensors")).unwrap(), before);
+}
+
+#[test]
+fn a_study_makes_a_table_and_a_plot_and_goes_on() {
+    let place = Place::new();
+    let study = r#"
+title = "Temperatures"
+plot = "lines"
+[rows]
+name = "similarity"
+[[rows.value]]
+label = "cosine"
+set = { "simclr.loss" = { kind = "nt_xent", similarity = "cosine" } }
+[[rows.value]]
+label = "dot"
+set = { "simclr.loss" = { kind = "nt_xent", similarity = "dot" } }
+[columns]
+name = "epochs"
+[[columns.value]]
+label = "100"
+set = { "simclr.epochs" = 100 }
+cpu = { label = "1", set = { "simclr.epochs" = 1 } }
+[[columns.value]]
+label = "200"
+set = { "simclr.epochs" = 200 }
+cpu = { label = "2", set = { "simclr.epochs" = 2 } }
+"#;
+    std::fs::write(place.at("study.toml"), study).unwrap();
+    let again = || {
+        let (study, data, config, out) =
+            (place.at("study.toml"), place.at("images"), place.at("tiny.toml"), place.at("out"));
+        run(&mut panal(&["ssl", "study", &study, &data, "--config", &config, "--out", &out]))
+    };
+    let said = again();
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(
+        said.out.contains("| similarity \\ epochs | 1 | 2 |")
+            || said.out.contains("| similarity \\\\ epochs | 1 | 2 |"),
+        "{}",
+        said.out
+    );
+    let cells = std::fs::read_to_string(place.at("out/study.json")).unwrap();
+    assert_eq!(json(&cells).as_array().unwrap().len(), 4);
+    let svg = std::fs::read_to_string(place.at("out/study.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("Temperatures") && svg.contains("cosine"));
+    let said = again();
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("is known"), "{}", said.err);
+    assert_eq!(std::fs::read_to_string(place.at("out/study.json")).unwrap(), cells);
+}
+
+#[test]
+fn every_built_in_study_and_preset_can_be_read() {
+    let place = Place::new();
+    for study in ["batch-epochs", "augmentations", "temperature", "head", "colour"] {
+        for budget in ["cpu", "full"] {
+            // All combinations are checked before the data are looked for.
+            let said =
+                run(&mut panal(&["ssl", "study", study, "nowhere", "--budget", budget, "--out", &place.at("out")]));
+            assert_eq!(said.code, Some(1));
+            assert!(said.err.contains("there is no folder nowhere"), "{study}, {budget}: {}", said.err);
+        }
+    }
+    for preset in ["cifar10-cpu", "cifar10-gpu", "photographs", "study-cpu"] {
+        let said = run(&mut panal(&["ssl", "pretrain", "nowhere", "--preset", preset, "--out", &place.at("out")]));
+        assert!(said.err.contains("there is no folder nowhere"), "{preset}: {}", said.err);
+    }
+}
+
+#[test]
+fn wrong_inputs_have_one_clear_error() {
+    let place = Place::new();
+    for (set, expected) in [
+        ("simclr.batch=1", "batch must be at least 2"),
+        ("simclr.batch=13", "batch must be at most 12, the images at hand, got 13"),
+        (
+            "simclr.loss={ kind = \"nt_xent\", temperature = 0.0 }",
+            "loss.temperature must be a finite number > 0, got 0",
+        ),
+        ("simclr.micro_batch=4", "micro_batch must be a divisor of batch = 6"),
+        ("simclr.projector={ kind = \"mlp\", layers = 5 }", "layers must be 2 or 3"),
+        ("simclr.epochz=3", "unknown field `epochz`"),
+        ("share=1.5", "share must be > 0 and <= 1, got 1.5"),
+        ("augment.views.ops.0.size=64", "is 44 x 40 pixels, smaller than the crop of 64 x 64"),
+        ("simclr.knn.k=100", "knn.k must be between 1 and 12, the images to learn from, got 100"),
+    ] {
+        let said = place.pretrain("images", "out", &["--set", set]);
+        assert_eq!(said.code, Some(1), "{set}: {}", said.err);
+        assert!(said.err.contains(expected), "{set}: {}", said.err);
+        assert!(!std::fs::exists(place.at("out/encoder.safetensors")).unwrap(), "{set}");
+    }
+    let said = run(&mut panal(&["ssl", "eval", &place.at("images"), "--init", "random"]));
+    assert!(said.err.contains("say which network by `random:ARCH`"), "{}", said.err);
+    let said = run(&mut panal(&["ssl", "eval", &place.at("images"), "--init", &place.at("tiny.toml")]));
+    assert_eq!(said.code, Some(1));
+
+    // A class of one image can't be split into images to learn from and images to choose by.
+    for index in 1..6 {
+        std::fs::remove_file(place.at(&format!("images/train/along/{index}.png"))).unwrap();
+    }
+    let said =
+        run(&mut panal(&["ssl", "eval", &place.at("images"), "--init", "random:resnet10_w24", "--protocol", "linear"]));
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("class") && said.err.contains("2 images"), "{}", said.err);
+}

@@ -175,7 +175,8 @@ mod tests {
             for (class, all) in counts(&labels, &(0..labels.len()).collect::<Vec<_>>()) {
                 let exact = all as f64 * share.min(larger);
                 let got = counts(&labels, &small)[&class];
-                prop_assert!(got >= 1 && (got as f64 - exact).abs() <= if exact < 1.0 { 1.0 } else { 0.5 });
+                let room = if exact < 1.0 { 1.0 } else { 0.5 };
+                prop_assert!(got >= 1 && (got as f64 - exact).abs() <= room);
             }
             prop_assert_eq!(take(1.0).len(), labels.len());
         }

@@ -153,7 +153,7 @@ fn the_backbones_digest_sees_parameters_and_buffers_and_not_the_head() {
     ] {
         let mut network = fresh(arch, 2);
         let digest = |network: &Classifier| network.backbone_digest().unwrap();
-        let mut add = |network: &mut Classifier, name: &str| {
+        let add = |network: &mut Classifier, name: &str| {
             let mut tensor = network.store_mut().get(name).unwrap().shallow_clone();
             let _ = tch::no_grad(|| tensor.g_add_scalar_(1));
         };

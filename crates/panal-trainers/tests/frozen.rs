@@ -1,6 +1,9 @@
 //! Frozen backbones: nearest neighbours and logistic regression against NumPy and scikit-learn (`golden/frozen.py`), what
 //! chooses what, what is refused, and the proof that a backbone stayed as it was.
 
+// The lint lets test functions unwrap, not the helpers beside them.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::sync::LazyLock;

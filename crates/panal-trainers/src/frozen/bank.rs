@@ -22,6 +22,7 @@ impl Bank {
     ///
     /// # Errors
     /// [`TrainError::Spec`] naming what does not fit.
+    #[expect(clippy::needless_pass_by_value, reason = "what a bank holds is its own")]
     pub fn new(features: Tensor, labels: Vec<usize>, classes: usize) -> Result<Self, TrainError> {
         let wrong = |field: &str, allowed: String, got: String| {
             Err(TrainError::Spec { field: format!("bank.{field}"), allowed, got })

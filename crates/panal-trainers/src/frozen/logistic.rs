@@ -39,10 +39,10 @@ impl FitSpec {
     /// [`TrainError::Spec`] with the field, its value and what is allowed.
     pub fn check(&self) -> Result<(), TrainError> {
         if self.max_iter == 0 {
-            return Err(wrong("max_iter", "at least 1", self.max_iter));
+            return Err(wrong("max_iter", "at least 1", &self.max_iter));
         }
         if !(self.tolerance > 0.0 && self.tolerance.is_finite()) {
-            return Err(wrong("tolerance", "a finite number > 0", self.tolerance));
+            return Err(wrong("tolerance", "a finite number > 0", &self.tolerance));
         }
         Ok(())
     }
@@ -109,10 +109,10 @@ pub fn logistic_regression(bank: &Bank, l2: f64, spec: &FitSpec) -> Result<Logis
 
 /// Refuses a penalty that is not a finite number above 0.
 pub(crate) fn check_l2(field: &str, l2: f64) -> Result<(), TrainError> {
-    if l2 > 0.0 && l2.is_finite() { Ok(()) } else { Err(wrong(field, "a finite number > 0", l2)) }
+    if l2 > 0.0 && l2.is_finite() { Ok(()) } else { Err(wrong(field, "a finite number > 0", &l2)) }
 }
 
-fn wrong(field: &str, allowed: &str, got: impl ToString) -> TrainError {
+fn wrong(field: &str, allowed: &str, got: &dyn ToString) -> TrainError {
     TrainError::Spec { field: format!("probe.{field}"), allowed: allowed.into(), got: got.to_string() }
 }
 

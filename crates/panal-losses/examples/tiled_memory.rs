@@ -1,6 +1,6 @@
 //! Measures the peak memory and the time of `nt_xent_tiled`, forward and backward. The loss itself lives in the library.
 //!
-//! `cargo xtask cargo run --release --workspace --example tiled_memory -- 65536 128` (rows, numbers a row); Linux only.
+//! `cargo xtask cargo run --release --example tiled_memory -- 65536 128` (rows, numbers a row); Linux only.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program to be run by hand")]
 
 use std::time::Instant;

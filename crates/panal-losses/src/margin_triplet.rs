@@ -12,8 +12,10 @@ use crate::{LossError, Negatives, checks};
 ///
 /// With [`Negatives::All`] that is the mean over all `2N (N - 1)` triplets, those that cost nothing included, of the
 /// function in SimCLR's Table 2 (arXiv 2002.05709), with its sign turned. With [`Negatives::SemiHard`] an anchor has one
-/// negative, or none: then it costs nothing, and the mean stays one over `2N`. As the squared distance of unit rows is
-/// `2 - 2 u·v`, FaceNet's margin (arXiv 1503.03832) is twice this one.
+/// negative, or none: then it costs nothing, and the mean stays one over `2N`. A margin
+/// of 0 makes every semi-hard negative free, so that nothing is learned.
+///
+/// As the squared distance of unit rows is `2 - 2 u·v`, FaceNet's margin (arXiv 1503.03832) is twice this one.
 ///
 /// # Shapes
 /// - `z`: `[2N, d]` f16, bf16, f32 or f64, `N >= 2`; rows `2k` and `2k + 1` are the two views of image `k`; rows of any

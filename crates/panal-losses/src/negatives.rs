@@ -9,7 +9,7 @@ use crate::similarity::views;
 ///
 /// An anchor is any of the `2N` rows, and its positive `v⁺` the other view of its image. Candidates for negatives are the
 /// `N - 1` views of other images in the positive's place: second views for a first view, first views for a second. So
-/// SimCLR compares these losses in its Table 4, "negatives from one augmentation view" (arXiv 2002.05709, Appendix B.10).
+/// SimCLR compares these losses in its Table 4, with the negatives of one view (arXiv 2002.05709, Appendix B.10).
 /// It matters therefore which view of an image stands first: to change it in one image changes who meets whom.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -18,8 +18,8 @@ pub enum Negatives {
     #[default]
     All,
     /// The most similar candidate among those that are less similar than the positive (FaceNet, arXiv 1503.03832, section
-    /// 3.2; SimCLR, section 5.1: "closest in distance, but farther than positive examples"). One that lies outside the
-    /// margin costs a margin loss nothing, so the margin needs no look here. An anchor may have none.
+    /// 3.2; SimCLR, section 5.1). One that lies outside the margin costs a margin loss nothing, so the margin needs no look
+    /// here. An anchor may have none.
     SemiHard,
 }
 

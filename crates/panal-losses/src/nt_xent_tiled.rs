@@ -8,7 +8,8 @@ use crate::{LossError, Similarity, checks};
 
 /// [`nt_xent`](crate::nt_xent) for large batches: the same value and gradient, but at most 2²⁴ similarities are held at once.
 ///
-/// With `L` the loss, `u` the normalised rows, `P` the softmax of row `i` over `j ≠ i`, and `p(i)` the other view, the gradient is
+/// With `L` the loss, `u` the normalised rows, `Pᵢⱼ` the softmax of row `i` over `j ≠ i`, and `p(i)` the other view, the
+/// gradient is
 ///
 /// `∂L/∂uᵢ = ( Σⱼ (Pᵢⱼ + Pⱼᵢ) uⱼ - 2 uₚ₍ᵢ₎ ) / (2N τ)`.
 ///

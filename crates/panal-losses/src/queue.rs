@@ -44,7 +44,6 @@ impl Queue {
     }
 
     /// The keys, `[K, d]`, in the ring's order. A tensor of its own for each state: later pushes leave it as it is.
-    #[must_use]
     pub fn keys(&self) -> &Tensor {
         &self.keys
     }

@@ -3,8 +3,10 @@
 use panal_losses::{LossError, Negatives, Similarity};
 use tch::{Device, Kind, Tensor};
 
+pub(crate) type Loss = fn(&Tensor) -> Result<Tensor, LossError>;
+
 /// Each loss of interleaved views, with its setting.
-pub(crate) const LOSSES: [(&str, fn(&Tensor) -> Result<Tensor, LossError>); 9] = [
+pub(crate) const LOSSES: [(&str, Loss); 9] = [
     ("nt_xent", |z| panal_losses::nt_xent(z, 0.2)),
     ("nt_xent, dot", |z| panal_losses::nt_xent_with(z, Similarity::Dot, 5.0)),
     ("nt_xent_tiled", |z| panal_losses::nt_xent_tiled_with(z, Similarity::Cosine, 0.2, 17)),

@@ -6,6 +6,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::helpers::{LOSSES, alike_views, apart, differentiated, embeddings, image_numbers};
 
+type Value = Box<dyn Fn(&Tensor) -> Tensor>;
+
 #[test]
 fn gradients_are_central_differences() {
     const STEP: f64 = 1e-6;
@@ -13,7 +15,7 @@ fn gradients_are_central_differences() {
     let queue = &queue / queue.norm_scalaropt_dim(2, [1_i64], true);
     let key = embeddings(8, 5, 3);
     let z = alike_views(4, 5, 2);
-    let mut losses: Vec<(&str, Box<dyn Fn(&Tensor) -> Tensor>)> = Vec::new();
+    let mut losses: Vec<(&str, Value)> = Vec::new();
     for (name, loss) in LOSSES {
         losses.push((name, Box::new(move |z| loss(z).unwrap())));
     }

@@ -6,6 +6,7 @@ mod example;
 mod golden;
 mod helpers;
 mod laws;
+mod measured;
 mod precision;
 mod queue;
 mod tiled;

@@ -1,7 +1,7 @@
 //! Blocks of rows, so that a matrix of similarities is never held whole. What is done with a block lives with the losses.
 
-/// Entries of the matrix that are held at once where the caller names no number: 64 MiB of f32, a few times that at the peak.
-pub(crate) const ENTRIES: usize = 1 << 24;
+/// Entries of the matrix that are held at once where the caller names no number: 16 MiB of f32, a few times that at the peak.
+pub(crate) const ENTRIES: usize = 1 << 22;
 
 /// First row and number of rows of each block, so that a block of a matrix with `columns` columns has at most `entries`
 /// entries, and at least one row.

@@ -12,7 +12,7 @@ use crate::{LossError, Similarity, checks};
 /// A row as similar as the partner counts as more similar, so that embeddings that have all become one score 0, and so do
 /// those that are not numbers. With `N <= 3` there are no more than five other rows, and top-5 is 1.
 ///
-/// No gradient. Similarities are held in blocks of at most 2²⁴.
+/// No gradient. Similarities are held in blocks of at most 2²².
 ///
 /// # Shapes
 /// - `z`: `[2N, d]` f16, bf16, f32 or f64, `N >= 2`; rows `2k` and `2k + 1` are the two views of image `k`

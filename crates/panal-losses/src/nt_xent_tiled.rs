@@ -6,7 +6,7 @@ use crate::blocks::{ENTRIES, blocks};
 use crate::similarity::{full_precision, partners};
 use crate::{LossError, Similarity, checks};
 
-/// [`nt_xent`](crate::nt_xent) for large batches: the same value and gradient, but at most 2²⁴ similarities are held at once.
+/// [`nt_xent`](crate::nt_xent) for large batches: the same value and gradient, but at most 2²² similarities are held at once.
 ///
 /// With `L` the loss, `u` the normalised rows, `Pᵢⱼ` the softmax of row `i` over `j ≠ i`, and `p(i)` the other view, the
 /// gradient is
@@ -18,7 +18,7 @@ use crate::{LossError, Similarity, checks};
 /// Where no gradient is asked for, the second pass is left out.
 ///
 /// # Shapes
-/// Those of [`nt_xent`](crate::nt_xent). Memory: three `[2N, d]`, and some times 64 MiB of f32.
+/// Those of [`nt_xent`](crate::nt_xent). Memory: some `[2N, d]`, and some times 16 MiB of f32.
 ///
 /// # Errors
 /// Those of [`nt_xent`](crate::nt_xent).

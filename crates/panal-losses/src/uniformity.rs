@@ -17,7 +17,7 @@ const SHARPNESS: f64 = 2.0;
 ///
 /// "Understanding Contrastive Representation Learning through Alignment and Uniformity on the Hypersphere" (arXiv
 /// 2005.10242), section 4.1.2; one view of an image at a time, as in its authors' code, so that views of one image are no pair.
-/// No gradient: it is measured here, not minimised. Distances are held in blocks of at most 2²⁴.
+/// No gradient: it is measured here, not minimised. Distances are held in blocks of at most 2²².
 ///
 /// # Shapes
 /// - `z`: `[2N, d]` f16, bf16, f32 or f64, `N >= 2`; rows `2k` and `2k + 1` are the two views of image `k`; rows of any

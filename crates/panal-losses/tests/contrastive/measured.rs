@@ -7,7 +7,7 @@ use crate::helpers::alike_views;
 
 #[test]
 fn accuracy_over_several_blocks_is_that_of_the_whole_matrix() {
-    // Blocks of 2^24 / 4200 = 3994 rows, and 206 are left.
+    // Blocks of 2^22 / 4200 = 998 rows, and 208 are left.
     let rows = 4200;
     let z = alike_views(rows / 2, 24, 3).to_kind(Kind::Float);
     let index = Tensor::arange(rows, (Kind::Int64, Device::Cpu));

@@ -1,4 +1,5 @@
-//! Measures the peak memory and the time of `nt_xent_tiled`, forward and backward. The loss itself lives in the library.
+//! Measures the peak memory and the time of `nt_xent_tiled`, forward and backward, and the peak memory of what is measured
+//! beside it. The functions themselves live in the library.
 //!
 //! `cargo xtask cargo run --release --example tiled_memory -- 65536 128` (rows, numbers a row); Linux only.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program to be run by hand")]
@@ -34,4 +35,8 @@ fn main() {
     println!("{rows} x {width}, {} threads: loss {:.6}", tch::get_num_threads(), loss.double_value(&[]));
     println!("{before:.0} MiB before, {extra:.0} MiB more at the peak, gradient of z included");
     println!("{:.1} s forward, {:.1} s with backward", forward.as_secs_f64(), all.as_secs_f64());
+
+    let (top1, top5) = panal_losses::contrastive_accuracy(&z).unwrap();
+    let uniformity = panal_losses::uniformity(&z).unwrap();
+    println!("accuracy {top1:.4}, {top5:.4}, uniformity {uniformity:.4}: {:.0} MiB more", memory("VmHWM:") - before);
 }

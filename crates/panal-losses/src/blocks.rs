@@ -1,12 +1,16 @@
 //! Blocks of rows, so that a matrix of similarities is never held whole. What is done with a block lives with the losses.
 
-/// Entries of the matrix that are held at once where the caller names no number: 16 MiB of f32, a few times that at the peak.
+/// Entries of the matrix in a block where the caller names no number: 16 MiB of f32.
 pub(crate) const ENTRIES: usize = 1 << 22;
 
-/// First row and number of rows of each block, so that a block of a matrix with `columns` columns has at most `entries`
-/// entries, and at least one row.
+/// Rows of a block that has at most `entries` entries in `columns` columns, and at least one row.
+pub(crate) fn height(rows: i64, columns: i64, entries: usize) -> i64 {
+    (i64::try_from(entries).unwrap_or(i64::MAX) / columns.max(1)).clamp(1, rows.max(1))
+}
+
+/// First row and number of rows of each block.
 pub(crate) fn blocks(rows: i64, columns: i64, entries: usize) -> impl Iterator<Item = (i64, i64)> {
-    let height = (i64::try_from(entries).unwrap_or(i64::MAX) / columns.max(1)).max(1);
+    let height = height(rows, columns, entries);
     let mut start = 0;
     std::iter::from_fn(move || {
         let block = (start, height.min(rows - start));

@@ -35,7 +35,7 @@ pub fn contrastive_accuracy_with(z: &Tensor, similarity: Similarity) -> Result<(
     full_precision(|| {
         let u = similarity.rows(z)?;
         let everyone = u.f_transpose(0, 1)?;
-        let mut nearer = Vec::new();
+        let nearer = Tensor::f_empty([rows], (Kind::Int64, z.device()))?;
         for (start, count) in blocks(rows, rows, ENTRIES) {
             let similar = u.f_narrow(0, start, count)?.f_mm(&everyone)?;
             let partner = Tensor::f_arange_start(start, start + count, (Kind::Int64, z.device()))?.f_bitwise_xor(1)?;
@@ -43,9 +43,8 @@ pub fn contrastive_accuracy_with(z: &Tensor, similarity: Similarity) -> Result<(
             let _ = similar.f_diagonal(start, 0, 1)?.f_fill_(f64::INFINITY)?;
             let farther = similar.f_lt_tensor(&partner)?.f_sum_dim_intlist(&[1_i64][..], false, Kind::Int64)?;
             // The row itself and its partner are neither nearer nor farther.
-            nearer.push(farther.f_neg()?.f_add_scalar(rows - 2)?);
+            nearer.f_narrow(0, start, count)?.f_copy_(&farther.f_neg()?.f_add_scalar(rows - 2)?)?;
         }
-        let nearer = Tensor::f_cat(&nearer, 0)?;
         let share = |of: i64| nearer.f_lt(of)?.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?.f_double_value(&[]);
         Ok((share(1)?, share(5)?))
     })

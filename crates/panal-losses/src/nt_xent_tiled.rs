@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use crate::blocks::{ENTRIES, blocks};
+use crate::blocks::{ENTRIES, blocks, height};
 use crate::similarity::{full_precision, partners};
 use crate::{LossError, Similarity, checks};
 
@@ -18,7 +18,7 @@ use crate::{LossError, Similarity, checks};
 /// Where no gradient is asked for, the second pass is left out.
 ///
 /// # Shapes
-/// Those of [`nt_xent`](crate::nt_xent). Memory: some `[2N, d]`, and some times 16 MiB of f32.
+/// Those of [`nt_xent`](crate::nt_xent). Memory: some `[2N, d]`, and two blocks of 16 MiB of f32.
 ///
 /// # Errors
 /// Those of [`nt_xent`](crate::nt_xent).
@@ -57,11 +57,15 @@ pub fn nt_xent_tiled_with(
 
 /// The loss, and the log-sum-exp of every row.
 fn value(u: &Tensor, temperature: f64, entries: usize) -> Result<(Tensor, Tensor), TchError> {
-    let rows = u.size()[0];
-    let parts: Vec<Tensor> = blocks(rows, rows, entries)
-        .map(|(start, count)| logits(u, start, count, temperature)?.f_logsumexp([1_i64], false))
-        .collect::<Result<_, _>>()?;
-    let logsumexp = Tensor::f_cat(&parts, 0)?;
+    let (rows, options) = (u.size()[0], (u.kind(), u.device()));
+    let room = Tensor::f_empty([height(rows, rows, entries), rows], options)?;
+    let logsumexp = Tensor::f_empty([rows], options)?;
+    for (start, count) in blocks(rows, rows, entries) {
+        let mut logits = logits(u, start, count, temperature, &room)?;
+        let largest = logits.f_amax([1_i64], true)?;
+        let sum = logits.f_sub_(&largest)?.f_exp_()?.f_sum_dim_intlist(&[1_i64][..], false, u.kind())?;
+        logsumexp.f_narrow(0, start, count)?.f_copy_(&sum.f_log()?.f_add(&largest.f_squeeze_dim(1)?)?)?;
+    }
     let positive =
         u.f_mul(&partners(u)?)?.f_sum_dim_intlist(&[1_i64][..], false, u.kind())?.f_div_scalar(temperature)?;
     Ok((logsumexp.f_sub(&positive)?.f_mean(u.kind())?, logsumexp))
@@ -69,22 +73,28 @@ fn value(u: &Tensor, temperature: f64, entries: usize) -> Result<(Tensor, Tensor
 
 /// The derivative of the loss by `u`.
 fn gradient(u: &Tensor, logsumexp: &Tensor, temperature: f64, entries: usize) -> Result<Tensor, TchError> {
-    let rows = u.size()[0];
-    let parts: Vec<Tensor> = blocks(rows, rows, entries)
-        .map(|(start, count)| {
-            let mut theirs = logits(u, start, count, temperature)?;
-            let own = logsumexp.f_narrow(0, start, count)?.f_unsqueeze(1)?;
-            let own = theirs.f_sub(&own)?.f_exp_()?;
-            theirs.f_sub_(logsumexp)?.f_exp_()?.f_add_(&own)?.f_mm(u)
-        })
-        .collect::<Result<_, _>>()?;
-    let pull = partners(u)?.f_mul_scalar(2.0)?;
-    Tensor::f_cat(&parts, 0)?.f_sub_(&pull)?.f_div_scalar_(rows as f64 * temperature)
+    let (rows, options) = (u.size()[0], (u.kind(), u.device()));
+    let height = height(rows, rows, entries);
+    let [room, another] = [Tensor::f_empty([height, rows], options)?, Tensor::f_empty([height, rows], options)?];
+    let mut gradient = Tensor::f_empty_like(u)?;
+    for (start, count) in blocks(rows, rows, entries) {
+        let mut theirs = logits(u, start, count, temperature, &room)?;
+        let own = logsumexp.f_narrow(0, start, count)?.f_unsqueeze(1)?;
+        let own = theirs.f_sub_out(&another.f_narrow(0, 0, count)?, &own)?.f_exp_()?;
+        let both = theirs.f_sub_(logsumexp)?.f_exp_()?.f_add_(&own)?;
+        let _ = both.f_mm_out(&gradient.f_narrow(0, start, count)?, u)?;
+    }
+    gradient.f_sub_(&partners(u)?.f_mul_scalar(2.0)?)?.f_div_scalar_(rows as f64 * temperature)
 }
 
-/// Rows `start..start + count` of all similarities over the temperature, -inf where a row meets itself.
-fn logits(u: &Tensor, start: i64, count: i64, temperature: f64) -> Result<Tensor, TchError> {
-    let mut logits = u.f_narrow(0, start, count)?.f_mm(&u.f_transpose(0, 1)?)?;
+/// Rows `start..start + count` of all similarities over the temperature, -inf where a row meets itself, in the first rows
+/// of `room`.
+///
+/// Blocks share one room, and results have theirs from the start: small results kept between large blocks that come and
+/// go can leave a heap with holes as large as all blocks together.
+fn logits(u: &Tensor, start: i64, count: i64, temperature: f64, room: &Tensor) -> Result<Tensor, TchError> {
+    let rows = u.f_narrow(0, start, count)?;
+    let mut logits = rows.f_mm_out(&room.f_narrow(0, 0, count)?, &u.f_transpose(0, 1)?)?;
     let _ = logits.f_div_scalar_(temperature)?.f_diagonal(start, 0, 1)?.f_fill_(f64::NEG_INFINITY)?;
     Ok(logits)
 }

@@ -76,9 +76,9 @@ fn metrics_lean_on_nothing() {
 }
 
 #[test]
-fn models_losses_and_optimizers_do_not_know_each_other() {
+fn models_losses_optimizers_and_augmentation_do_not_know_each_other() {
     let metadata = metadata();
-    let rooms = ["panal-models", "panal-losses", "panal-optim"];
+    let rooms = ["panal-augment", "panal-models", "panal-losses", "panal-optim"];
     for room in rooms {
         let reached = reached(&metadata, named(&metadata, room));
         for other in rooms.iter().filter(|other| **other != room) {
@@ -103,7 +103,7 @@ fn arrows_run_from_higher_levels_to_lower_ones() {
         "panal-metrics" => Some(0),
         "panal-hub" | "panal-data" | "panal-report" => Some(1),
         "panal-tensor" => Some(2),
-        "panal-models" | "panal-losses" | "panal-optim" => Some(3),
+        "panal-augment" | "panal-models" | "panal-losses" | "panal-optim" => Some(3),
         "panal-trainers" => Some(4),
         "panal" => Some(5),
         _ => None,

@@ -167,7 +167,7 @@ fn place(ops: &[Op], drawn: &[Drawn], [mut rows, mut columns]: [Axis; 2]) -> [Ax
             (Op::RandomHorizontalFlip(_), Drawn::Flip(true)) => columns = columns.mirrored(),
             (Op::RandomVerticalFlip(_), Drawn::Flip(true)) => rows = rows.mirrored(),
             (Op::RandomApply(op), Drawn::Apply(Some(drawn))) => {
-                [rows, columns] = place(&op.ops, drawn, [rows, columns])
+                [rows, columns] = place(&op.ops, drawn, [rows, columns]);
             }
             _ => {}
         }

@@ -90,17 +90,17 @@ fn down(p: f64) -> Op {
 fn resizing_differs_by_the_rounding_of_its_two_passes() {
     let resize = |size, interpolation| Op::Resize(Resize { size, interpolation });
     let (bilinear, bicubic) = (Interpolation::Bilinear, Interpolation::Bicubic);
-    assert_near("crop, smaller", &vec![crop(Size::Both([20, 28]))], 0.35, 1.1);
-    assert_near("crop, larger", &vec![crop(Size::Both([70, 64]))], 0.35, 1.1);
+    assert_near("crop, smaller", &[crop(Size::Both([20, 28]))], 0.35, 1.1);
+    assert_near("crop, larger", &[crop(Size::Both([70, 64]))], 0.35, 1.1);
     let cubic = RandomResizedCrop { interpolation: bicubic, ..RandomResizedCrop::new(Size::Both([20, 28])) };
-    assert_near("crop, bicubic", &vec![Op::RandomResizedCrop(cubic)], 0.35, 1.1);
-    assert_near("resize", &vec![resize(Size::Both([31, 22]), bilinear)], 0.35, 1.1);
-    assert_near("resize, bicubic", &vec![resize(Size::Both([31, 72]), bicubic)], 0.35, 1.1);
+    assert_near("crop, bicubic", &[Op::RandomResizedCrop(cubic)], 0.35, 1.1);
+    assert_near("resize", &[resize(Size::Both([31, 22]), bilinear)], 0.35, 1.1);
+    assert_near("resize, bicubic", &[resize(Size::Both([31, 72]), bicubic)], 0.35, 1.1);
     let center = |height, width| Op::CenterCrop(CenterCrop { size: Size::Both([height, width]) });
     for interpolation in [bilinear, bicubic] {
-        assert_near("resize, crop", &vec![resize(Size::Side(32), interpolation), center(28, 27)], 0.35, 1.1);
+        assert_near("resize, crop", &[resize(Size::Side(32), interpolation), center(28, 27)], 0.35, 1.1);
         // Black above and below, or beside.
-        assert_near("resize, wide crop", &vec![resize(Size::Side(32), interpolation), center(60, 61)], 0.35, 1.1);
+        assert_near("resize, wide crop", &[resize(Size::Side(32), interpolation), center(60, 61)], 0.35, 1.1);
     }
 }
 
@@ -108,13 +108,13 @@ fn resizing_differs_by_the_rounding_of_its_two_passes() {
 #[test]
 fn crops_and_flips_move_pixels_without_a_change() {
     let exact = 1e-3;
-    assert_near("center crop", &vec![whole()], exact, exact);
-    assert_near("center crop, larger", &vec![Op::CenterCrop(CenterCrop { size: Size::Both([64, 95]) })], exact, exact);
-    assert_near("flip after", &vec![whole(), across(0.5), down(0.5)], exact, exact);
+    assert_near("center crop", &[whole()], exact, exact);
+    assert_near("center crop, larger", &[Op::CenterCrop(CenterCrop { size: Size::Both([64, 95]) })], exact, exact);
+    assert_near("flip after", &[whole(), across(0.5), down(0.5)], exact, exact);
     // An odd rest: the middle of the mirrored image is another one.
-    assert_near("flip before", &vec![down(0.5), across(0.5), whole()], exact, exact);
-    assert_near("flips in a group", &vec![whole(), sometimes(0.5, vec![across(0.7), down(0.7)])], exact, exact);
-    assert_near("flip, crop, flip", &vec![across(0.5), crop(Size::Both([20, 28])), across(0.5), down(0.5)], 0.35, 1.1);
+    assert_near("flip before", &[down(0.5), across(0.5), whole()], exact, exact);
+    assert_near("flips in a group", &[whole(), sometimes(0.5, vec![across(0.7), down(0.7)])], exact, exact);
+    assert_near("flip, crop, flip", &[across(0.5), crop(Size::Both([20, 28])), across(0.5), down(0.5)], 0.35, 1.1);
 }
 
 /// The CPU cuts off fractions in every blend, and has 256 hues.
@@ -129,19 +129,19 @@ fn colours_differ_by_the_rounding_of_the_cpu() {
     assert_near("saturation", &jitter(0.0, 0.0, 0.6, 0.0), 0.55, 1.5);
     assert_near("hue", &jitter(0.0, 0.0, 0.0, 0.3), 1.0, 18.0);
     assert_near("jitter", &jitter(0.4, 0.4, 0.4, 0.1), 2.5, 25.0);
-    assert_near("greyness", &vec![whole(), Op::RandomGrayscale(RandomGrayscale { p: 0.5 })], 0.3, 0.51);
+    assert_near("greyness", &[whole(), Op::RandomGrayscale(RandomGrayscale { p: 0.5 })], 0.3, 0.51);
 }
 
 #[test]
 fn a_blur_differs_by_one_rounding() {
     for kernel_size in [KernelSize::Square(3), KernelSize::Both([9, 5]), KernelSize::Square(23)] {
         let blur = Op::GaussianBlur(GaussianBlur { kernel_size, sigma: Amount::Between([0.1, 2.0]) });
-        assert_near("blur", &vec![whole(), blur.clone()], 0.3, 0.51);
-        assert_near("blur of some", &vec![whole(), sometimes(0.5, vec![blur])], 0.3, 0.51);
+        assert_near("blur", &[whole(), blur.clone()], 0.3, 0.51);
+        assert_near("blur of some", &[whole(), sometimes(0.5, vec![blur])], 0.3, 0.51);
     }
     // A border as wide as the image and wider, mirrored again and again.
     let blur = Op::GaussianBlur(GaussianBlur { kernel_size: KernelSize::Square(31), sigma: Amount::One(4.0) });
-    assert_near("blur of little", &vec![Op::CenterCrop(CenterCrop { size: Size::Both([5, 9]) }), blur], 0.3, 0.51);
+    assert_near("blur of little", &[Op::CenterCrop(CenterCrop { size: Size::Both([5, 9]) }), blur], 0.3, 0.51);
 }
 
 /// Erased rectangles hold the same values, whatever is drawn.
@@ -150,7 +150,7 @@ fn what_is_erased_is_the_same() {
     let exact = 1e-3;
     for value in [EraseValue::Rgb([0.5, -1.0, 2.0]), EraseValue::Noise(Random::Random)] {
         let erasing = |p| Op::RandomErasing(RandomErasing { p, value, ..RandomErasing::default() });
-        assert_near("erasing", &vec![whole(), across(0.5), erasing(0.7), erasing(0.5)], exact, exact);
+        assert_near("erasing", &[whole(), across(0.5), erasing(0.7), erasing(0.5)], exact, exact);
     }
 }
 

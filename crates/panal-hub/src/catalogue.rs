@@ -14,8 +14,12 @@ const BUILTIN: [(&str, &str); 2] = [
     ("datasets.toml", include_str!("../catalogue/datasets.toml")),
     ("weights.toml", include_str!("../catalogue/weights.toml")),
 ];
-const MANIFESTS: [(&str, &str); 1] =
-    [("hymenoptera_data.sha256", include_str!("../catalogue/manifests/hymenoptera_data.sha256"))];
+const MANIFESTS: [(&str, &str); 4] = [
+    ("hymenoptera_data.sha256", include_str!("../catalogue/manifests/hymenoptera_data.sha256")),
+    ("images_background_small1.sha256", include_str!("../catalogue/manifests/images_background_small1.sha256")),
+    ("images_background_small2.sha256", include_str!("../catalogue/manifests/images_background_small2.sha256")),
+    ("all_runs.sha256", include_str!("../catalogue/manifests/all_runs.sha256")),
+];
 
 /// A data set or a file of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +79,10 @@ pub enum Detail {
 /// What an archive must hold and how far it may inflate.
 #[derive(Debug, Clone)]
 pub struct Archive {
-    /// The folder in the archive that holds the files; also the folder's name in the cache.
+    /// The folder's name in the cache.
     pub root: String,
+    /// Whether the files lie in a folder of that name in the archive too, and not at its top.
+    pub in_root: bool,
     /// The files under the root.
     pub manifest: Manifest,
     /// How much the archive may hold.
@@ -94,6 +100,18 @@ pub struct Pretrained {
     pub parameters: Option<u64>,
     /// torchvision's figure for the file's size: MiB, rounded.
     pub listed_mib: Option<f64>,
+}
+
+impl Archive {
+    /// What the file at `path` under the root is called in the archive.
+    pub(crate) fn name_of(&self, path: &str) -> String {
+        if self.in_root { format!("{}/{path}", self.root) } else { path.to_owned() }
+    }
+
+    /// The path under the root of what is called `name` in the archive, if it is there at all.
+    pub(crate) fn path_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+        if self.in_root { name.strip_prefix(&self.root)?.strip_prefix('/') } else { Some(name) }
+    }
 }
 
 impl Entry {
@@ -291,7 +309,7 @@ struct RawEntry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawArchive {
-    root: String,
+    root: Option<String>,
     manifest: String,
     max_bytes: u64,
     max_entries: usize,
@@ -324,7 +342,7 @@ impl RawEntry {
         let licence = licences.get(&self.licence);
         let citation = citations.get(&self.citation);
         let detail = match (kind, self.archive, self.arch) {
-            (Kind::Dataset, Some(archive), None) => Detail::Dataset(archive.check(manifests)?),
+            (Kind::Dataset, Some(archive), None) => Detail::Dataset(archive.check(&self.id, manifests)?),
             (Kind::Weights, None, Some(arch)) => Detail::Weights(Pretrained {
                 arch,
                 default: self.default,
@@ -359,8 +377,10 @@ impl RawEntry {
 }
 
 impl RawArchive {
-    fn check(self, manifests: &[(&str, &str)]) -> Result<Archive, Wrong> {
-        check_plain("archive.root", &self.root)?;
+    fn check(self, id: &str, manifests: &[(&str, &str)]) -> Result<Archive, Wrong> {
+        let in_root = self.root.is_some();
+        let root = self.root.unwrap_or_else(|| id.to_owned());
+        check_plain("archive.root", &root)?;
         let text = manifests.iter().find(|(name, _)| *name == self.manifest).map(|(_, text)| *text);
         let text = text.ok_or_else(|| Wrong::Field("archive.manifest", format!("`{}` is not there", self.manifest)))?;
         let manifest = Manifest::parse(&self.manifest, text).map_err(Wrong::Manifest)?;
@@ -369,7 +389,7 @@ impl RawArchive {
             return Err(Wrong::Field("archive.max_entries", reason));
         }
         let limits = Limits { max_bytes: self.max_bytes, max_entries: self.max_entries };
-        Ok(Archive { root: self.root, manifest, limits })
+        Ok(Archive { root, in_root, manifest, limits })
     }
 }
 

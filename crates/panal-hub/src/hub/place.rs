@@ -47,7 +47,7 @@ fn unpack_in(
 ) -> Result<Unpacked, HubError> {
     let (new, old, place) = (workshop.join("new"), workshop.join("old"), cache.unpacked(entry));
     let mut in_root = |name: &str| {
-        let path = name.strip_prefix(&archive.root)?.strip_prefix('/')?;
+        let path = archive.path_of(name)?;
         archive.manifest.get(path).map(|_| path.to_owned())
     };
     let unpacked = unpack_zip(file, &new.join(&archive.root), &archive.limits, &mut in_root, progress)?;
@@ -77,7 +77,7 @@ fn compare(archive: &Archive, unpacked: &Unpacked) -> Result<(), ArchiveFault> {
     match missing.next() {
         None => Ok(()),
         Some(first) => Err(ArchiveFault::Missing {
-            first: format!("{}/{first}", archive.root),
+            first: archive.name_of(first),
             count: 1 + missing.count(),
             of: archive.manifest.len(),
         }),

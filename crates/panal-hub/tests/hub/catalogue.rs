@@ -97,6 +97,21 @@ fn the_ants_and_bees_are_counted() {
 }
 
 #[test]
+fn omniglots_sets_are_counted_and_two_share_alphabets() {
+    let catalogue = Catalogue::builtin().unwrap();
+    let archive = |id: &str| catalogue.find_dataset(id).unwrap().1;
+    let (first, second) = (archive("omniglot-background-small1"), archive("omniglot-background-small2"));
+    assert_eq!((first.manifest.len(), second.manifest.len()), (136 * 20, 156 * 20));
+    let shared: Vec<&str> =
+        first.manifest.iter().map(|(path, _)| path).filter(|path| second.manifest.get(path).is_some()).collect();
+    assert!(shared.iter().all(|path| path.starts_with("Greek/") || path.starts_with("Latin/")));
+    assert_eq!(shared.len(), (24 + 26) * 20);
+    assert!(shared.iter().all(|path| first.manifest.get(path) == second.manifest.get(path)), "byte for byte");
+    let oneshot = archive("omniglot-oneshot");
+    assert_eq!((oneshot.manifest.len(), oneshot.root.as_str(), oneshot.in_root), (20 * 41, "omniglot-oneshot", false));
+}
+
+#[test]
 fn a_slip_is_answered_with_the_nearest_name() {
     let catalogue = Catalogue::builtin().unwrap();
     for (name, suggestion) in [

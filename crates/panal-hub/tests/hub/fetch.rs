@@ -462,3 +462,28 @@ fn what_can_be_had_is_asked_once_and_within_the_limit() {
     assert!(offline.contains("PANAL_OFFLINE"), "{offline}");
     assert_eq!(lab.server.requests().len(), asked.len(), "neither needed the server");
 }
+
+#[test]
+fn an_archive_may_hold_its_files_at_the_top() {
+    let manifest: String = toy_files().iter().map(|(path, text)| format!("{}  {path}\n", sha256(text))).collect();
+    let text = "[licences]\nfree = \"Do what you like.\"\n[citations]\nus = \"Us.\"\n[[dataset]]
+id = \"flat\"\nfile = \"flat.zip\"\ntitle = \"T\"\nhomepage = \"https://example.org\"\nlicence = \"free\"\ncitation = \"us\"
+archive = { manifest = \"toy.sha256\", max_bytes = 100000, max_entries = 10 }\n";
+    let catalogue = Catalogue::parse("flat.toml", text, &[("toy.sha256", &manifest)]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Hub::builder(catalogue, folder.path().join("cache")).mirror(Mirror::Folder(folder.path().into())).build();
+    let with = |files: usize| {
+        let mut items: Vec<Item> = toy_files()[..files].iter().map(|(path, text)| Item::deflated(path, text)).collect();
+        items.push(Item::deflated("notes.txt", b"left out"));
+        fs::write(folder.path().join("flat.zip"), zip_bytes(&items)).unwrap();
+        hub.dataset("flat", &Quiet)
+    };
+    let error = with(2).unwrap_err().to_string();
+    assert!(error.contains("val/a/3.txt") && !error.contains("flat/val"), "{error}");
+    let fetched = with(3).unwrap();
+    assert_eq!(fetched.path, folder.path().join("cache/datasets/flat/flat"));
+    assert_eq!(fs::read(fetched.path.join("train/a/1.txt")).unwrap(), b"one");
+    assert_eq!(fetched.left_out, ["notes.txt"]);
+    assert_eq!(hub.dataset("flat", &Quiet).unwrap().source, Source::Cache);
+    assert_eq!(hub.verify("flat", &Quiet).unwrap().faults, Vec::<String>::new());
+}

@@ -47,3 +47,31 @@ fn the_mirrors_mobilenet_is_what_the_catalogue_says() {
     assert_eq!(fetched.bytes, 14_186_312);
     assert_eq!(hub.verify("mobilenet_v2-imagenet1k", &Quiet).unwrap().faults, Vec::<String>::new());
 }
+
+#[test]
+fn omniglots_small_sets_and_runs_are_unpacked_and_verified() {
+    for (id, file, some, files, bytes) in [
+        ("omniglot-background-small1", "images_background_small1.zip", "Korean/character40/0682_20.png", 2720, 656_309),
+        (
+            "omniglot-background-small2",
+            "images_background_small2.zip",
+            "Tagalog/character17/0909_20.png",
+            3120,
+            798_023,
+        ),
+        ("omniglot-oneshot", "all_runs.zip", "run20/class_labels.txt", 820, 223_271),
+    ] {
+        let Some(mirror) = mirror_with(file) else { return };
+        let cache = tempfile::tempdir().unwrap();
+        let hub = Hub::builder(Catalogue::builtin().unwrap(), cache.path())
+            .mirror(Mirror::Folder(mirror))
+            .offline(true)
+            .build();
+        let fetched = hub.dataset(id, &Quiet).unwrap();
+        assert_eq!((fetched.bytes, fetched.left_out), (bytes, vec![]), "{id}");
+        assert!(fetched.path.join(some).is_file(), "{id}");
+        let verified = hub.verify(id, &Quiet).unwrap();
+        assert_eq!((verified.files, verified.bytes, verified.faults), (files, bytes, vec![]), "{id}");
+        assert_eq!(hub.dataset(id, &Quiet).unwrap().source, Source::Cache);
+    }
+}

@@ -14,6 +14,8 @@ pub struct Summary {
     pub standard_deviation: Option<f64>,
     /// The least.
     pub min: f64,
+    /// The middle one in order, or the mean of the two in the middle.
+    pub median: f64,
     /// The greatest.
     pub max: f64,
 }
@@ -27,12 +29,15 @@ impl Summary {
         non_empty("values", values)?;
         all_finite("values", values)?;
         let samples = values.len();
-        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (min, max) = (sorted[0], sorted[samples - 1]);
+        let (low, high) = (sorted[(samples - 1) / 2], sorted[samples / 2]);
+        let median = low + (high - low) / 2.0;
         // A rounded mean of equal values may lie just beside them.
         let mean = (values.iter().sum::<f64>() / samples as f64).clamp(min, max);
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         let standard_deviation = (samples > 1).then(|| (squares / (samples - 1) as f64).sqrt());
-        Ok(Self { samples, mean, standard_deviation, min, max })
+        Ok(Self { samples, mean, standard_deviation, min, median, max })
     }
 }

@@ -46,6 +46,14 @@ impl DataSource for Cached {
         self.source.classes()
     }
 
+    fn groups(&self) -> &[String] {
+        self.source.groups()
+    }
+
+    fn group(&self, class: usize) -> Option<usize> {
+        self.source.group(class)
+    }
+
     fn len(&self) -> usize {
         self.source.len()
     }

@@ -58,6 +58,32 @@ pub enum DataError {
         /// What is wrong with it, and what was expected.
         problem: String,
     },
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file that was to come to be.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A line of a text file is not what it should be.
+    #[error("{}, line {line}: {problem}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it, and what was expected.
+        problem: String,
+    },
+    /// An episode contradicts itself or the data set that it is of.
+    #[error("episode {number} {problem}")]
+    Episode {
+        /// The number of the episode.
+        number: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Part of the machinery failed: a thread could not be started or has panicked.
     #[error("loading images failed: {0}")]
     Internal(String),

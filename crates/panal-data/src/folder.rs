@@ -1,16 +1,20 @@
 //! A folder with one folder of images per class, as torchvision's `ImageFolder` takes it. Decoding lives in `decode`.
 
+mod walk;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use image::RgbImage;
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use crate::decode::image_size;
-use crate::{BadFile, DataError, DataSource, decode_bytes, decode_image};
+use crate::file::ImageFile;
+use crate::{BadFile, DataError, DataSource, decode_image};
+use walk::{Folder, Walk, below, printable};
+
+pub(crate) use walk::image_files;
 
 /// The endings of torchvision's `IMG_EXTENSIONS`, in any case.
 pub const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
@@ -59,16 +63,22 @@ pub struct ImageFolder {
     root: PathBuf,
     name: String,
     classes: Vec<String>,
-    images: Vec<Image>,
+    /// Empty in a folder without groups, and so is `group_of`, which has a group for each class.
+    groups: Vec<String>,
+    group_of: Vec<usize>,
+    images: Vec<ImageFile>,
     excluded: Vec<Excluded>,
 }
 
-struct Image {
-    id: String,
-    path: PathBuf,
-    label: usize,
-    /// Known once the file has been read.
-    digest: OnceLock<[u8; 32]>,
+/// What the folders below the root stand for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// Each directly below the root is a class.
+    Classes,
+    /// Each directly below the root is a group, and each directly below that a class.
+    Groups,
+    /// Nothing.
+    Unlabelled,
 }
 
 impl ImageFolder {
@@ -83,7 +93,7 @@ impl ImageFolder {
     /// [`DataError::Read`] for a folder that cannot be listed; and with [`BadFiles::Error`], [`DataError::Decode`] for
     /// one bad image or [`DataError::BadFiles`] for several.
     pub fn open(root: &Path, bad: BadFiles) -> Result<Self, DataError> {
-        Self::scan(root)?.checked(bad)
+        Self::scan(root, Layout::Classes)?.checked(bad)
     }
 
     /// Opens the folder `root` for its images alone: all that lie in it, at any depth, as one class called
@@ -92,11 +102,16 @@ impl ImageFolder {
     /// # Errors
     /// As [`open`](Self::open), but that there need be no folders in it.
     pub fn open_unlabelled(root: &Path, bad: BadFiles) -> Result<Self, DataError> {
-        check_is_folder(root)?;
-        let mut walk = Walk::new(root);
-        walk.folder(root, b"")?;
-        let images = walk.images(0).collect();
-        Self::new(root, vec![UNLABELLED.to_owned()], images, walk).checked(bad)
+        Self::scan(root, Layout::Unlabelled)?.checked(bad)
+    }
+
+    /// Opens the folder `root`, whose folders are groups that hold a folder per class each, as Omniglot's alphabets hold
+    /// characters. A class is called by both names, `Greek/character05`; otherwise as [`open`](Self::open).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`DataError::Folder`] for a group without classes.
+    pub fn open_grouped(root: &Path, bad: BadFiles) -> Result<Self, DataError> {
+        Self::scan(root, Layout::Groups)?.checked(bad)
     }
 
     fn checked(self, bad: BadFiles) -> Result<Self, DataError> {
@@ -152,43 +167,79 @@ impl ImageFolder {
         )))
     }
 
-    fn new(root: &Path, classes: Vec<String>, images: Vec<Image>, walk: Walk<'_>) -> Self {
-        let mut excluded = walk.excluded;
-        excluded.sort();
-        Self { root: root.to_owned(), name: root.display().to_string(), classes, images, excluded }
-    }
-
-    fn scan(root: &Path) -> Result<Self, DataError> {
+    fn scan(root: &Path, layout: Layout) -> Result<Self, DataError> {
         check_is_folder(root)?;
         let mut walk = Walk::new(root);
-        let mut classes = Vec::new();
-        let mut images = Vec::new();
-        let mut loose = 0;
-        for entry in entries(root)? {
-            let name = printable(&entry.name);
-            if hidden(&name) {
-                walk.exclude(&entry.name, hidden_reason(&entry.path));
-            } else if entry.path.is_dir() {
-                walk.folder(&entry.path, &entry.name)?;
-                images.extend(walk.images(classes.len()));
-                classes.push(name);
-            } else {
-                loose += usize::from(is_image_name(&name));
-                walk.exclude(&entry.name, "it lies beside the class folders, not in one".to_owned());
+        let mut folder = Self {
+            root: root.to_owned(),
+            name: root.display().to_string(),
+            classes: Vec::new(),
+            groups: Vec::new(),
+            group_of: Vec::new(),
+            images: Vec::new(),
+            excluded: Vec::new(),
+        };
+        match layout {
+            Layout::Classes => {
+                for class in walk.folders(root, b"", "class")? {
+                    folder.add_class(&mut walk, &class, printable(&class.place))?;
+                }
+            }
+            Layout::Groups => {
+                for group in walk.folders(root, b"", "group")? {
+                    for class in walk.folders(&group.path, &group.place, "class")? {
+                        folder.add_class(&mut walk, &class, printable(&class.place))?;
+                        folder.group_of.push(folder.groups.len());
+                    }
+                    folder.groups.push(printable(&group.place));
+                }
+            }
+            Layout::Unlabelled => {
+                let whole = Folder { place: Vec::new(), path: root.to_owned() };
+                folder.add_class(&mut walk, &whole, UNLABELLED.to_owned())?;
             }
         }
-        let folder = Self::new(root, classes, images, walk);
-        if folder.classes.is_empty() {
-            let found = if loose == 0 { String::new() } else { format!(", but {loose} images directly in it") };
-            return Err(
-                folder.problem(format!("has no folders in it{found}: one folder of images per class is expected"))
-            );
-        }
+        folder.excluded = walk.excluded;
+        folder.excluded.sort();
+        folder.check_has_folders(layout, walk.loose)?;
         Ok(folder)
     }
 
+    fn add_class(&mut self, walk: &mut Walk<'_>, class: &Folder, name: String) -> Result<(), DataError> {
+        walk.folder(&class.path, &class.place)?;
+        walk.files.sort();
+        let label = self.classes.len();
+        let named = walk.files.drain(..).map(|file| (printable(&below(&file.folder, &file.name)), file.path));
+        self.images.extend(named.map(|(id, path)| ImageFile::new(id, path, label)));
+        self.classes.push(name);
+        Ok(())
+    }
+
+    fn check_has_folders(&self, layout: Layout, loose: usize) -> Result<(), DataError> {
+        if self.classes.is_empty() && self.groups.is_empty() {
+            let found = if loose == 0 { String::new() } else { format!(", but {loose} images directly in it") };
+            let expected = if layout == Layout::Groups {
+                "one folder of class folders per group"
+            } else {
+                "one folder of images per class"
+            };
+            return Err(self.problem(format!("has no folders in it{found}: {expected} is expected")));
+        }
+        let empty = self.groups.iter().enumerate().filter(|(group, _)| !self.group_of.contains(group));
+        let empty: Vec<&str> = empty.map(|(_, name)| name.as_str()).collect();
+        if empty.is_empty() {
+            return Ok(());
+        }
+        let groups = if empty.len() == 1 { "a group" } else { "groups" };
+        Err(self.problem(format!(
+            "has {groups} without a single class folder: {} (each group holds one folder of images per class; images that \
+             lie in one folder per class have no groups)",
+            empty.join(", ")
+        )))
+    }
+
     fn find_bad(&self) -> Vec<(usize, BadFile)> {
-        let check = |(index, image): (usize, &Image)| match image.check() {
+        let check = |(index, image): (usize, &ImageFile)| match image.check() {
             Ok(()) => None,
             Err(DataError::Decode { name, reason }) => Some((index, BadFile { name, reason })),
             Err(DataError::Read { path, source }) => {
@@ -246,6 +297,14 @@ impl DataSource for ImageFolder {
         &self.classes
     }
 
+    fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    fn group(&self, class: usize) -> Option<usize> {
+        self.group_of.get(class).copied()
+    }
+
     fn len(&self) -> usize {
         self.images.len()
     }
@@ -267,117 +326,8 @@ impl DataSource for ImageFolder {
     }
 
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
-        let image = &self.images[index];
-        if let Some(digest) = image.digest.get() {
-            return Ok(*digest);
-        }
-        let digest = Sha256::digest(image.read()?).into();
-        Ok(*image.digest.get_or_init(|| digest))
+        self.images[index].digest()
     }
-}
-
-impl Image {
-    fn read(&self) -> Result<Vec<u8>, DataError> {
-        fs::read(&self.path).map_err(|source| DataError::Read { path: self.path.clone(), source })
-    }
-
-    /// Decodes the image, and keeps the digest of the bytes on the way.
-    fn check(&self) -> Result<(), DataError> {
-        let bytes = self.read()?;
-        decode_bytes(&bytes, &self.path.display().to_string())?;
-        self.digest.get_or_init(|| Sha256::digest(&bytes).into());
-        Ok(())
-    }
-}
-
-/// A search through the folder of one class after another.
-struct Walk<'a> {
-    root: &'a Path,
-    /// The images of the class.
-    files: Vec<Found>,
-    excluded: Vec<Excluded>,
-    /// The folders that the search is in, links resolved, to notice a circle.
-    above: Vec<PathBuf>,
-}
-
-/// An image file; sorted by folder, then by name, both as bytes.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Found {
-    /// Below the root, with `/` between the parts.
-    folder: Vec<u8>,
-    name: Vec<u8>,
-    path: PathBuf,
-}
-
-impl<'a> Walk<'a> {
-    fn new(root: &'a Path) -> Self {
-        Self { root, files: Vec::new(), excluded: Vec::new(), above: Vec::new() }
-    }
-
-    /// The images found since the last call, in their order, as those of class `label`.
-    fn images(&mut self, label: usize) -> impl Iterator<Item = Image> + use<'_, 'a> {
-        self.files.sort();
-        self.files.drain(..).map(move |file| Image {
-            id: printable(&below(&file.folder, &file.name)),
-            path: file.path,
-            label,
-            digest: OnceLock::new(),
-        })
-    }
-
-    /// Searches `folder`, which is `place` below the root, to any depth.
-    fn folder(&mut self, folder: &Path, place: &[u8]) -> Result<(), DataError> {
-        let resolved =
-            fs::canonicalize(folder).map_err(|source| DataError::Read { path: folder.to_owned(), source })?;
-        if self.above.contains(&resolved) {
-            let problem = format!(
-                "cannot be searched: the link {} leads back to a folder that holds it; remove it",
-                printable(place)
-            );
-            return Err(DataError::Folder { root: self.root.to_owned(), problem });
-        }
-        self.above.push(resolved);
-        for entry in entries(folder)? {
-            let name = printable(&entry.name);
-            let inner = below(place, &entry.name);
-            if hidden(&name) {
-                self.exclude(&inner, hidden_reason(&entry.path));
-                continue;
-            }
-            // A link that leads nowhere is taken for a file, so that an image that is missing is not passed over.
-            match fs::metadata(&entry.path) {
-                Ok(kind) if kind.is_dir() => self.folder(&entry.path, &inner)?,
-                Ok(kind) if !kind.is_file() => self.exclude(&inner, "it is neither a file nor a folder".to_owned()),
-                _ if !is_image_name(&name) => self.exclude(&inner, wrong_extension(&name)),
-                _ => self.files.push(Found { folder: place.to_owned(), name: entry.name, path: entry.path }),
-            }
-        }
-        self.above.pop();
-        Ok(())
-    }
-
-    fn exclude(&mut self, place: &[u8], reason: String) {
-        self.excluded.push(Excluded { path: printable(place), reason });
-    }
-}
-
-struct Entry {
-    name: Vec<u8>,
-    path: PathBuf,
-}
-
-/// What lies directly in a folder, sorted by name.
-fn entries(folder: &Path) -> Result<Vec<Entry>, DataError> {
-    let list = || -> std::io::Result<Vec<Entry>> {
-        fs::read_dir(folder)?
-            .map(|entry| {
-                entry.map(|entry| Entry { name: entry.file_name().as_encoded_bytes().to_vec(), path: entry.path() })
-            })
-            .collect()
-    };
-    let mut entries = list().map_err(|source| DataError::Read { path: folder.to_owned(), source })?;
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(entries)
 }
 
 fn check_is_folder(root: &Path) -> Result<(), DataError> {
@@ -398,37 +348,4 @@ fn bad_files(mut files: Vec<BadFile>) -> DataError {
         return DataError::Decode { name, reason };
     }
     DataError::BadFiles { files }
-}
-
-fn hidden(name: &str) -> bool {
-    name.starts_with('.')
-}
-
-fn hidden_reason(path: &Path) -> String {
-    format!("it is a hidden {}", if path.is_dir() { "folder" } else { "file" })
-}
-
-fn wrong_extension(name: &str) -> String {
-    let accepted = EXTENSIONS.map(|extension| format!(".{extension}")).join(" ");
-    match name.rsplit_once('.') {
-        Some((_, extension)) => format!("extension .{extension} is not one of {accepted}"),
-        None => format!("it has no extension, and is not one of {accepted}"),
-    }
-}
-
-/// The path of what is called `name` in `folder`, which is empty for the root.
-fn below(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    if folder.is_empty() { name.to_vec() } else { [folder, name].join(&b'/') }
-}
-
-/// A name as text: bytes that are not UTF-8 become `\xNN`.
-fn printable(name: &[u8]) -> String {
-    let mut text = String::with_capacity(name.len());
-    for chunk in name.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    text
 }

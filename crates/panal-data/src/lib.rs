@@ -6,10 +6,15 @@
 pub mod augment;
 mod cached;
 mod decode;
+mod episode;
 mod error;
+mod file;
 mod folder;
+pub mod ink;
 mod insects;
+mod leaks;
 mod loader;
+mod omniglot;
 mod pixels;
 mod rng;
 mod source;
@@ -19,10 +24,16 @@ pub mod transforms;
 pub use augment::{AugmentSpec, Drawn, Pipeline};
 pub use cached::Cached;
 pub use decode::{MAX_PIXELS, decode_bytes, decode_image};
+pub use episode::{
+    Episode, EpisodeClass, EpisodeItem, EpisodeList, EpisodeSize, EpisodeSpec, Episodes, FixedSize, Rotation,
+    VariableSize, Within,
+};
 pub use error::{BadFile, DataError};
 pub use folder::{BadFiles, EXTENSIONS, Excluded, ImageFolder, UNLABELLED, is_image_name};
 pub use insects::{INSECT_SIDE, Insects, contact_sheet, draw_insect};
+pub use leaks::{Leaks, SharedImage, SharedName, leaks};
 pub use loader::{Batch, Epoch, Loader, LoaderSpec, view_rng};
+pub use omniglot::{OneShotRuns, omniglot_drawer};
 pub use pixels::{PixelBuffer, Pixels};
 pub use rng::keyed_rng;
 pub use source::{DataSource, Subset};

@@ -57,6 +57,17 @@ pub trait DataSource: Send + Sync {
         self.len() == 0
     }
 
+    /// The names of the groups that the classes belong to, such as alphabets of characters; none where there are no groups.
+    fn groups(&self) -> &[String] {
+        &[]
+    }
+
+    /// The group of a class, an index into [`groups`](Self::groups); `None` where there are no groups.
+    fn group(&self, class: usize) -> Option<usize> {
+        let _ = class;
+        None
+    }
+
     /// How many images each class has.
     fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes().len()];
@@ -81,8 +92,13 @@ pub trait DataSource: Send + Sync {
             hash.update(id.as_bytes());
             hash.update(content?);
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(&hash.finalize()))
     }
+}
+
+/// Bytes as small hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Some of the images of another set, in the order given; the classes stay those of the whole set.
@@ -117,6 +133,14 @@ impl DataSource for Subset {
 
     fn classes(&self) -> &[String] {
         self.whole.classes()
+    }
+
+    fn groups(&self) -> &[String] {
+        self.whole.groups()
+    }
+
+    fn group(&self, class: usize) -> Option<usize> {
+        self.whole.group(class)
     }
 
     fn len(&self) -> usize {

@@ -1,32 +1,16 @@
 //! The real photographs of ants and bees, from the mirror; skipped out loud where that is not there.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::fs;
 use std::sync::Arc;
 
 use panal_data::{AugmentSpec, BadFiles, DataSource, ImageFolder, Loader, LoaderSpec};
-use tempfile::TempDir;
 
-/// The data set, unpacked.
-fn unpacked() -> Option<(TempDir, PathBuf)> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/mirror");
-    let mirror = std::env::var_os("PANAL_MIRROR").map_or(beside, PathBuf::from);
-    let Ok(file) = File::open(mirror.join("hymenoptera_data.zip")) else {
-        // Not by println! or eprintln!, whose words the test runner keeps back.
-        let _ =
-            writeln!(std::io::stderr(), "SKIPPED: no hymenoptera_data.zip in {}; set PANAL_MIRROR", mirror.display());
-        return None;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    zip::ZipArchive::new(file).unwrap().extract(folder.path()).unwrap();
-    let root = folder.path().join("hymenoptera_data");
-    Some((folder, root))
-}
+use crate::shared::unpacked;
 
 #[test]
 fn all_397_photographs_are_counted_and_read() {
-    let Some((_folder, root)) = unpacked() else { return };
+    let Some(folder) = unpacked("hymenoptera_data.zip") else { return };
+    let root = folder.path().join("hymenoptera_data");
     let train = ImageFolder::open(&root.join("train"), BadFiles::Error).unwrap();
     let val = ImageFolder::open(&root.join("val"), BadFiles::Error).unwrap();
     assert_eq!(train.classes(), ["ants", "bees"]);

@@ -1,5 +1,7 @@
-//! What several tests need: where the fixtures are, folders of images made on the spot, a source that needs no files.
+//! What several tests need: where the fixtures are, the files of the mirror, folders of images made on the spot, a source that needs no files.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,6 +12,25 @@ use panal_data::{DataError, DataSource};
 pub(crate) fn golden(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/decode").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A file of numbers that a script beside it made.
+pub(crate) fn golden_text(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)).unwrap()
+}
+
+/// A zip archive of the mirror, unpacked; nothing and a loud line where it is not there.
+pub(crate) fn unpacked(archive: &str) -> Option<tempfile::TempDir> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/mirror");
+    let mirror = std::env::var_os("PANAL_MIRROR").map_or(beside, PathBuf::from);
+    let Ok(file) = File::open(mirror.join(archive)) else {
+        // Not by println! or eprintln!, whose words the test runner keeps back.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no {archive} in {}; set PANAL_MIRROR", mirror.display());
+        return None;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    zip::ZipArchive::new(file).unwrap().extract(folder.path()).unwrap();
+    Some(folder)
 }
 
 /// An image whose pixels tell `seed`, rows and columns apart.

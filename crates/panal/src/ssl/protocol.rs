@@ -24,8 +24,12 @@ pub(crate) enum Protocol {
     /// Fine-tuning everything
     Finetune,
     /// Fine-tuning everything on 10 % of the labels
+    #[value(name = "finetune-10")]
+    #[serde(rename = "finetune-10")]
     Finetune10,
     /// Fine-tuning everything on 1 % of the labels
+    #[value(name = "finetune-1")]
+    #[serde(rename = "finetune-1")]
     Finetune1,
 }
 

@@ -113,6 +113,10 @@ pub enum TrainError {
     #[error(transparent)]
     Data(#[from] panal_data::DataError),
 
+    /// Views could not be made on the device.
+    #[error(transparent)]
+    Augment(#[from] panal_augment::AugmentError),
+
     /// A device, weight file or checkpoint failed.
     #[error(transparent)]
     Tensor(#[from] panal_tensor::TensorError),

@@ -21,5 +21,5 @@ pub use frozen::{
 pub use log::{EpochLog, Log, PassLog, Silent, SslStep, StepLog};
 pub use panal_models::Part;
 pub use spec::PhaseSpec;
-pub use ssl::{ContrastiveLoss, Health, KnnWatch, Pretrained, SimClr, SimClrSpec, SslEpoch, Views, Watch};
+pub use ssl::{AugmentOn, ContrastiveLoss, Health, KnnWatch, Pretrained, SimClr, SimClrSpec, SslEpoch, Views, Watch};
 pub use transfer::{Outcome, Seconds, Transfer};

@@ -120,6 +120,10 @@ pub(crate) struct SslEvalArgs {
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(crate) seed: u64,
 
+    /// Share of the training images of every class that are used at all; which they are does not depend on a seed
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    pub(crate) share: f64,
+
     /// Share of each class held out to evaluate on, where the data come in one part
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     pub(crate) val_fraction: f64,

@@ -239,7 +239,7 @@ impl Log for RunLog<'_> {
         let health = &epoch.health;
         tracing::info!(
             "{}: epoch {}/{of}, loss {:.3}, top-1 {:.3}, top-5 {:.3}, alignment {:.2}, uniformity {:.2}, spread {:.2}, rank {:.1}{}, \
-             {:.0} images/s ({:.1} s)",
+             {:.0} images/s ({:.1} s, {:.0} % of it waiting for views)",
             self.title,
             epoch.epoch + 1,
             epoch.loss,
@@ -252,6 +252,7 @@ impl Log for RunLog<'_> {
             epoch.knn.map(|accuracy| format!(", nearest neighbours {accuracy:.3}")).unwrap_or_default(),
             epoch.images_per_second,
             epoch.seconds,
+            100.0 * epoch.waiting,
         );
         if health.has_collapsed() {
             tracing::warn!(

@@ -2,12 +2,38 @@
 
 use std::sync::Arc;
 
-use panal_data::{DataSource, Loader, LoaderSpec, Pipeline};
+use panal_augment::{AugmentError, Augmenter, ImageBank};
+use panal_data::{AugmentSpec, DataSource, Loader, LoaderSpec};
 use panal_tensor::{batch_to_tensors, tensor_pixels};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use crate::TrainError;
+
+/// Images that are kept on the device take at most so much of its memory.
+const BANK_BYTES: usize = 8 << 30;
+
+/// Where views are made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AugmentOn {
+    /// On the device where that is none of the CPU's, its memory holds the images, and every step of the augmentation runs
+    /// there; else on the CPU.
+    #[default]
+    Auto,
+    /// By threads of the CPU.
+    Cpu,
+    /// On the device, whatever it is.
+    Device,
+}
+
+impl AugmentOn {
+    /// Whether it is what is meant where nothing is said.
+    pub fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
 
 /// Images to learn from, without their labels, and how views are drawn of them.
 #[derive(Clone)]
@@ -15,9 +41,11 @@ pub struct Views {
     /// The images. Their labels are not looked at.
     pub source: Arc<dyn DataSource>,
     /// What is drawn of each image, for both views unless `second` is given.
-    pub pipeline: Pipeline,
-    /// What is drawn for the second view, where it is something else.
-    pub second: Option<Pipeline>,
+    pub augment: AugmentSpec,
+    /// What is drawn for the second view, where it is something else; made on the CPU only.
+    pub second: Option<AugmentSpec>,
+    /// Where views are made.
+    pub on: AugmentOn,
 }
 
 impl Views {
@@ -26,7 +54,7 @@ impl Views {
     /// # Errors
     /// [`TrainError::SmallImage`] for the first that is not; an image whose size cannot be read.
     pub(super) fn check(&self) -> Result<(), TrainError> {
-        let (rows, columns) = self.pipeline.size();
+        let (rows, columns) = self.augment.check()?.size();
         (0..self.source.len()).into_par_iter().try_for_each(|index| {
             let (width, height) = self.source.size(index)?;
             if width.min(height) < rows.min(columns) {
@@ -37,8 +65,14 @@ impl Views {
         })
     }
 
-    /// The micro-batches of one epoch after another.
-    pub(super) fn feed(&self, images: usize, seed: u64, threads: Option<usize>) -> Result<Feed, TrainError> {
+    /// The micro-batches of one epoch after another, of so many images each.
+    pub(super) fn feed(
+        &self,
+        images: usize,
+        seed: u64,
+        threads: Option<usize>,
+        device: Device,
+    ) -> Result<Feed, TrainError> {
         let spec = LoaderSpec {
             views: 2,
             batch: images,
@@ -48,17 +82,56 @@ impl Views {
             threads,
             ..LoaderSpec::default()
         };
-        let mut loader = Loader::new(self.source.clone(), self.pipeline.clone(), spec)?.writing_to(tensor_pixels);
+        let mut loader = Loader::new(self.source.clone(), self.augment.check()?, spec)?.writing_to(tensor_pixels);
         if let Some(second) = &self.second {
-            loader = loader.with_second_view(second.clone())?;
+            loader = loader.with_second_view(second.check()?)?;
         }
-        Ok(Feed { loader })
+        let make = match self.on(device)? {
+            Some((bank, augmenter)) => Make::OnDevice { bank, augmenter, seed },
+            None => Make::OnCpu(device),
+        };
+        Ok(Feed { loader, make })
+    }
+
+    /// Images and augmentation on the device, where views are to be made there.
+    fn on(&self, device: Device) -> Result<Option<(ImageBank, Augmenter)>, TrainError> {
+        let wanted = match self.on {
+            AugmentOn::Auto => device != Device::Cpu && self.second.is_none(),
+            AugmentOn::Cpu => false,
+            AugmentOn::Device if self.second.is_some() => {
+                return Err(TrainError::Spec {
+                    field: "augment_on".into(),
+                    allowed: "`cpu` or `auto` where the second view is made in another way".into(),
+                    got: "device".into(),
+                });
+            }
+            AugmentOn::Device => true,
+        };
+        if !wanted {
+            return Ok(None);
+        }
+        let made = Augmenter::new(&self.augment, device)
+            .and_then(|augmenter| Ok((ImageBank::new(self.source.as_ref(), device, BANK_BYTES)?, augmenter)));
+        match made {
+            Ok(made) => Ok(Some(made)),
+            Err(AugmentError::Unsupported { .. } | AugmentError::TooLarge { .. }) if self.on == AugmentOn::Auto => {
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
 /// Micro-batches of views.
 pub(super) struct Feed {
+    /// Loads the images, or only says in which order they come.
     loader: Loader,
+    make: Make,
+}
+
+enum Make {
+    OnCpu(Device),
+    OnDevice { bank: ImageBank, augmenter: Augmenter, seed: u64 },
 }
 
 impl Feed {
@@ -67,8 +140,15 @@ impl Feed {
         &self,
         epoch: u64,
         first: usize,
-        device: Device,
-    ) -> impl Iterator<Item = Result<Tensor, TrainError>> + '_ {
-        self.loader.epoch_from(epoch, first).map(move |batch| Ok(batch_to_tensors(batch?, device)?.0))
+    ) -> Box<dyn Iterator<Item = Result<Tensor, TrainError>> + '_> {
+        match &self.make {
+            Make::OnCpu(device) => {
+                Box::new(self.loader.epoch_from(epoch, first).map(|batch| Ok(batch_to_tensors(batch?, *device)?.0)))
+            }
+            Make::OnDevice { bank, augmenter, seed } => {
+                let batches = self.loader.batch_indices(epoch).skip(first);
+                Box::new(batches.map(move |indices| Ok(augmenter.views(bank, &indices, epoch, 2, *seed)?)))
+            }
+        }
     }
 }

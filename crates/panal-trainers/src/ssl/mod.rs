@@ -7,7 +7,7 @@ mod simclr;
 mod spec;
 mod step;
 
-pub use feed::Views;
+pub use feed::{AugmentOn, Views};
 pub use health::Health;
 pub use simclr::{Pretrained, SimClr, SslEpoch, Watch};
 pub use spec::{ContrastiveLoss, KnnWatch, SimClrSpec};

@@ -76,6 +76,8 @@ pub struct SslEpoch {
     pub knn: Option<f64>,
     /// Images a second through training steps, loading included.
     pub images_per_second: f64,
+    /// Share of the steps' time in which the network waited for views.
+    pub waiting: f64,
     /// Wall seconds of the steps.
     pub seconds: f64,
 }
@@ -99,6 +101,8 @@ struct Running {
     top1: f64,
     top5: f64,
     seconds: f64,
+    /// Of these, seconds in which the network waited for views.
+    waiting: f64,
     lr: f64,
     /// Known after the last step.
     health: Health,
@@ -129,14 +133,15 @@ impl SimClr<'_> {
             state = restored.state;
             log.resumed(0, state.epoch, state.step);
         }
-        let feed = self.views.feed(spec.micro_batch(), self.seed, self.threads)?;
+        let feed = self.views.feed(spec.micro_batch(), self.seed, self.threads, encoder.device())?;
         let base = spec.lr_scaling.scale(spec.lr, spec.batch);
 
         while state.epoch < spec.epochs {
             let mut clock = Instant::now();
-            let mut views = feed.epoch_from(state.epoch as u64, state.step * micro_batches, encoder.device());
+            let mut views = feed.epoch_from(state.epoch as u64, state.step * micro_batches);
             while state.step < steps {
                 let parts = views.by_ref().take(micro_batches).collect::<Result<Vec<_>, _>>()?;
+                state.running.waiting += clock.elapsed().as_secs_f64();
                 let net = Net { encoder, projector };
                 optimizer.zero_grad()?;
                 let at = [state.epoch as u64, state.step as u64];
@@ -237,6 +242,7 @@ impl State {
             health: running.health,
             knn,
             images_per_second: (steps * batch) as f64 / running.seconds,
+            waiting: running.waiting / running.seconds,
             seconds: running.seconds,
         });
         (self.epoch, self.step) = (epoch + 1, 0);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, anyhow, bail};
 use panal_data::AugmentSpec;
 use panal_models::{Arch, Stem};
-use panal_trainers::SimClrSpec;
+use panal_trainers::{AugmentOn, SimClrSpec};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -53,6 +53,9 @@ pub(crate) struct Pretraining {
     pub(crate) eval_batch: usize,
     /// Transforms: `views` draws the views, `second` the second of them where it is given, `evaluation` is what images are evaluated with.
     pub(crate) augment: BTreeMap<String, AugmentSpec>,
+    /// Where views are made: `auto`, `cpu` or `device`.
+    #[serde(default, skip_serializing_if = "AugmentOn::is_auto")]
+    pub(crate) augment_on: AugmentOn,
     /// What is done.
     pub(crate) simclr: SimClrSpec,
 }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 use super::init::{self, Init};
+use super::pretrain;
 use super::protocol::{Protocol, Settings};
 use crate::cli::{Global, SslEvalArgs};
 use crate::console::{Console, RunLog};
@@ -63,7 +64,11 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
     let (clock, started_at) = (Instant::now(), humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
     let settings = Settings::load(&args.config)?;
     let inits = init::resolve(&args.inits, console)?;
-    let data = data::open_any(&args.data, args.val_fraction, args.seed, args.config.skip_bad, console)?;
+    let mut data = data::open_any(&args.data, args.val_fraction, args.seed, args.config.skip_bad, console)?;
+    if args.share != 1.0 {
+        data.train = pretrain::share(data.train, args.share)?;
+        data.train_record = record::split(data.train.as_ref())?;
+    }
     let judge = Judge {
         settings: &settings,
         data: &data,

@@ -68,16 +68,21 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global, console: &Console) -> Re
 pub(crate) fn open(config: &Pretraining, skip_bad: bool, console: &Console) -> Result<Unlabelled> {
     let mut data = data::open_unlabelled(&config.data, skip_bad, console)?;
     if let Some(share) = config.share.filter(|share| *share < 1.0) {
-        let labels: Vec<usize> = (0..data.images.len()).map(|index| data.images.label(index)).collect();
-        let part = panal_data::stratified_share(&labels, data.images.classes(), share, SHARE_SEED)?;
-        let part: Arc<dyn DataSource> = Arc::new(Subset::new(data.images, part)?);
+        let part = self::share(data.images, share)?;
         if let Some([train, _]) = &mut data.watch {
             *train = part.clone();
         }
-        tracing::info!("a share of {share}: {} images", part.len());
         data.images = part;
     }
     Ok(data)
+}
+
+/// A share of the images of every class, always the same ones.
+pub(crate) fn share(images: Arc<dyn DataSource>, share: f64) -> Result<Arc<dyn DataSource>> {
+    let labels: Vec<usize> = (0..images.len()).map(|index| images.label(index)).collect();
+    let part = panal_data::stratified_share(&labels, images.classes(), share, SHARE_SEED)?;
+    tracing::info!("a share of {share} of the training images: {}", part.len());
+    Ok(Arc::new(Subset::new(images, part)?))
 }
 
 /// Trains an encoder and writes it with its record to `out`; the checkpoint, with the projection head, stays beside them.
@@ -115,9 +120,13 @@ pub(crate) fn pretrain(
         fingerprint: hex(&Sha256::digest(origin.to_string())),
         resume: bench.resume,
     };
-    let second = config.second().map(|second| second.check()).transpose()?;
     let simclr = SimClr {
-        views: Views { source: data.images.clone(), pipeline: config.views().check()?, second },
+        views: Views {
+            source: data.images.clone(),
+            augment: config.views().clone(),
+            second: config.second().cloned(),
+            on: config.augment_on,
+        },
         spec: &config.simclr,
         watch: watch.as_ref(),
         eval_batch: config.eval_batch,

@@ -204,7 +204,7 @@ impl SimClr<'_> {
     /// What nearest neighbours make of the features, in the epochs in which they are asked.
     fn knn(&self, encoder: &Classifier, epoch: usize, log: &mut dyn Log) -> Result<Option<f64>, TrainError> {
         let (Some(watch), Some(knn_watch)) = (self.watch, &self.spec.knn) else { return Ok(None) };
-        if (epoch + 1) % knn_watch.every != 0 && epoch + 1 != self.spec.epochs {
+        if !(epoch + 1).is_multiple_of(knn_watch.every) && epoch + 1 != self.spec.epochs {
             return Ok(None);
         }
         let mut bank = |split: &Split| Bank::of(encoder, split, self.eval_batch, self.threads, log);

@@ -214,7 +214,7 @@ impl SimClrSpec {
             return wrong("batch", "at least 2: an image has no others to be told from", &self.batch);
         }
         if let Some(micro) = self.micro_batch
-            && (micro < 2 || self.batch % micro != 0)
+            && (micro < 2 || !self.batch.is_multiple_of(micro))
         {
             return wrong("micro_batch", &format!("a divisor of batch = {}, at least 2", self.batch), &micro);
         }

@@ -139,8 +139,7 @@ mod tests {
 
     /// Gradients of every parameter, and the buffers afterwards.
     fn outcome(encoder: &Classifier, projector: &Projector) -> Vec<(String, Vec<f64>)> {
-        let stores = [encoder.store(), projector.store()];
-        let all = stores.into_iter().flat_map(|store| store.iter());
+        let all = encoder.store().iter().chain(projector.store().iter());
         let of = |(name, tensor, role): (&str, &Tensor, Role)| {
             let tensor = if role == Role::Parameter { tensor.grad() } else { tensor.shallow_clone() };
             // The classifier's own head takes no part.

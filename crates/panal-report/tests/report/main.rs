@@ -6,5 +6,6 @@
 mod common;
 mod jsonl;
 mod results;
+mod study;
 mod table;
 mod transfer;

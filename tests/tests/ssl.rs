@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Said, panal, run, stripes};
+use common::{Place as Lab, Said, panal, run, stripes};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -113,14 +113,77 @@ fn pretrain_judge_and_tabulate() {
         "pixels",
         "--set",
         "knn.k=3",
+        "--share",
+        "0.5",
     ]));
     assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("a share of 0.5 of the training images: 6"), "{}", said.err);
     assert!(said.out.contains("Nearest neighbours") && said.out.contains("pixels"), "{}", said.out);
 
     let said = run(&mut panal(&["ssl", "table", &out, "--out", &place.at("table")]));
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("| Linear evaluation: tiny |") && said.out.contains("**"), "{}", said.out);
     assert_eq!(std::fs::read_dir(place.at("table")).unwrap().count(), 3);
+}
+
+#[test]
+fn what_is_not_one_thing_is_not_averaged() {
+    let place = Place::new();
+    let pretrain = |out: &str, more: &[&str]| {
+        let said = place.pretrain("images", out, more);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        place.at(&format!("{out}/encoder.safetensors"))
+    };
+    let first = pretrain("run", &[]);
+    let other = pretrain("other", &["--set", "simclr.lr=0.02"]);
+    let judge = |inits: &[&str], more: &[&str]| {
+        let mut command = panal(&["ssl", "eval", &place.at("images"), "--protocol", "knn", "--set", "knn.k=3"]);
+        for init in inits {
+            command.args(["--init", init]);
+        }
+        run(command.args(more))
+    };
+    let said = judge(&[&first, &other], &[]);
+    assert!(said.code == Some(1) && said.err.contains("differ in settings or images"), "{}", said.err);
+    let said = judge(&[&first, &first], &[]);
+    assert!(said.code == Some(1) && said.err.contains("the same seed"), "{}", said.err);
+    let said = judge(&[&first], &["--lr", "0.1"]);
+    assert!(said.code == Some(1) && said.err.contains("--lr has no meaning here"), "{}", said.err);
+    let said = judge(&[&first, "pixels"], &["--protocol", "finetune"]);
+    assert!(said.code == Some(1) && said.err.contains("pixels have no backbone"), "{}", said.err);
+    let said = judge(&["random:resnet10_w24"], &["--seed", "18446744073709551615"]);
+    assert!(said.code == Some(1) && said.err.contains("leaves no room for 3 seeds"), "{}", said.err);
+
+    let (one, two) = (place.at("one.json"), place.at("two.json"));
+    assert_eq!(judge(&[&first], &["--out", &one]).code, Some(0));
+    assert_eq!(judge(&["random:resnet10_w24"], &["--out", &two, "--set", "batch=3"]).code, Some(0));
+    let said = run(&mut panal(&["ssl", "table", &one, &one]));
+    assert!(said.code == Some(1) && said.err.contains("was judged twice"), "{}", said.err);
+    let said = run(&mut panal(&["ssl", "table", &one, &two]));
+    assert!(said.code == Some(1) && said.err.contains("can't share a column"), "{}", said.err);
+
+    // An encoder for small images is not for a row of a lab that begins in another way, though only ResNets' shapes tell.
+    let lab = Lab::new();
+    let init = format!("row.0.init={first}");
+    let said = run(&mut lab.lab(&["--model", "resnet10_w24", "--seeds", "1", "--row", "1", "--set", &init]));
+    assert!(
+        said.code == Some(1) && said.err.contains(r#"pretrained with stem = "cifar", and here it is "imagenet""#),
+        "{}",
+        said.err
+    );
+    let said = run(&mut lab.lab(&[
+        "--model",
+        "resnet10_w24",
+        "--seeds",
+        "1",
+        "--row",
+        "1",
+        "--set",
+        &init,
+        "--set",
+        "stem=cifar",
+    ]));
+    assert_eq!(said.code, Some(0), "{}", said.err);
 }
 
 #[test]
@@ -182,6 +245,14 @@ set = { "simclr.epochs" = 200 }
 cpu = { label = "2", set = { "simclr.epochs" = 2 } }
 "#;
     std::fs::write(place.at("study.toml"), study).unwrap();
+    let varied = study.replace("set = { \"simclr.epochs\" = 2 }", "set = { share = 0.5 }");
+    assert_ne!(varied, study);
+    std::fs::write(place.at("varied.toml"), varied).unwrap();
+    let (file, data, config, out) =
+        (place.at("varied.toml"), place.at("images"), place.at("tiny.toml"), place.at("out"));
+    let said = run(&mut panal(&["ssl", "study", &file, &data, "--config", &config, "--out", &out]));
+    assert!(said.code == Some(1) && said.err.contains("can't vary `data` or `share`"), "{}", said.err);
+    assert!(!std::fs::exists(&out).unwrap());
     let again = || {
         let (study, data, config, out) =
             (place.at("study.toml"), place.at("images"), place.at("tiny.toml"), place.at("out"));

@@ -45,7 +45,10 @@ pub fn contrastive_accuracy_with(z: &Tensor, similarity: Similarity) -> Result<(
             // The row itself and its partner are neither nearer nor farther.
             nearer.f_narrow(0, start, count)?.f_copy_(&farther.f_neg()?.f_add_scalar(rows - 2)?)?;
         }
-        let share = |of: i64| nearer.f_lt(of)?.f_to_kind(Kind::Double)?.f_mean(Kind::Double)?.f_double_value(&[]);
+        // Counted on the device and divided here, for not every device has double precision.
+        let share = |of: i64| -> Result<f64, LossError> {
+            Ok(nearer.f_lt(of)?.f_sum(Kind::Int64)?.f_int64_value(&[])? as f64 / rows as f64)
+        };
         Ok((share(1)?, share(5)?))
     })
 }

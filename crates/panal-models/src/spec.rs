@@ -15,7 +15,8 @@ pub enum Stem {
     #[default]
     Imagenet,
     /// For images of some 32 x 32 pixels: a 3 x 3 convolution of stride 1, and no max-pool (SimCLR, arXiv 2002.05709,
-    /// appendix B.9). Weights of the one stem don't fit the other.
+    /// appendix B.9). Weights of the one stem are not for the other; where the shapes are the same (all but ResNets), nothing
+    /// else tells.
     Cifar,
 }
 

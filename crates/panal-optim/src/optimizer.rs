@@ -89,9 +89,19 @@ impl Optimizer {
     /// it does not decay, and nothing that is remembered of it changes.
     ///
     /// # Errors
-    /// [`OptimError::Setting`] unless `lr` is finite and >= 0.
+    /// [`OptimError::Setting`] unless `lr` is finite, >= 0, and a number that single precision can hold.
     pub fn step(&mut self, lr: f64) -> Result<(), OptimError> {
         ensure_non_negative("lr", lr)?;
+        for param in &self.params {
+            // libtorch takes no factor that single precision can't hold.
+            let largest = lr * param.lr_scale * param.decay.max(1.0);
+            ensure(
+                largest <= f64::from(f32::MAX),
+                "lr, scaled and times the weight decay,",
+                "at most 3.4e38",
+                largest,
+            )?;
+        }
         no_grad(|| {
             for param in &mut self.params {
                 let gradient = param.tensor.f_grad()?;

@@ -96,7 +96,7 @@ impl<'a> Checkpoint<'a> {
         let file = read_weights(&spec.path).map_err(|error| bad(error.to_string()))?;
         let entry = |key: &str| file.metadata.get(key).ok_or_else(|| bad(format!("it has no `{key}`")));
         if entry(FINGERPRINT)? != &spec.fingerprint {
-            let what = "its settings, data, initial weights or seed".into();
+            let what = "its settings, data, initial weights or seed, or the device or versions that it ran on,".into();
             return Err(TrainError::ForeignCheckpoint { path: spec.path.clone(), what });
         }
         let state = serde_json::from_str(entry(STATE)?).map_err(|error| bad(error.to_string()))?;

@@ -36,6 +36,21 @@ pub enum TrainError {
         kept: String,
     },
 
+    /// A weight stopped being a finite number, though the loss had not.
+    #[error(
+        "a weight became NaN or infinite in epoch {epoch}, step {step}, at learning rate {lr:e}: lower the learning rate\n  = {kept}"
+    )]
+    NotFinite {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Step of the epoch, counted from 1.
+        step: usize,
+        /// Learning rate of the step.
+        lr: f64,
+        /// Which checkpoint holds the last good state, or that there is none.
+        kept: String,
+    },
+
     /// The caller asked to stop; where a checkpoint is kept, it holds the state after the last whole step.
     #[error("interrupted after {steps} steps{}", checkpoint.as_ref().map(|p| format!("; go on with --resume from {}", p.display())).unwrap_or_default())]
     Interrupted {

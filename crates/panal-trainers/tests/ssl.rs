@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::{PLAIN, Stripes, split};
 use panal_data::AugmentSpec;
 use panal_models::{Classifier, ModelSpec, Projector, Stem};
-use panal_optim::{LrScaling, OptimizerSpec, ScheduleSpec};
+use panal_optim::{LrScaling, OptimizerSpec, ScheduleSpec, Sgd};
 use panal_trainers::{
     AugmentOn, CheckpointSpec, ContrastiveLoss, KnnWatch, Log, Pretrained, SimClr, SimClrSpec, SslEpoch, SslStep,
     TrainError, Views, Watch,
@@ -208,6 +208,21 @@ fn a_loss_that_is_no_number_stops_with_the_step_and_the_checkpoint() {
     let TrainError::Diverged { loss, step, lr, kept, .. } = error else { panic!("{error}") };
     assert!(!loss.is_finite() && step > 1 && lr == 1e30, "{loss}, step {step}, {lr}");
     assert!(kept.contains("run.safetensors"), "{kept}");
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_never_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let checkpoint =
+        CheckpointSpec { path: path.clone(), every: Duration::ZERO, fingerprint: "a run".into(), resume: false };
+    // Batch norm's weights of 1 move by the decay and, in Nesterov's form, by 0.9 of it again: 5.7e38 is no number of single precision.
+    let optimizer = OptimizerSpec::Sgd(Sgd { nesterov: true, weight_decay: 1.0, ..Sgd::default() });
+    let wild = SimClrSpec { lr: 3e38, optimizer, schedule: ScheduleSpec::Constant {}, ..spec() };
+    let error = end_state(&wild, Some(&checkpoint), &mut panal_trainers::Silent, &GO).unwrap_err();
+    assert!(matches!(error, TrainError::NotFinite { epoch: 1, step: 1, lr: 3e38, .. }), "{error}");
+    assert!(error.to_string().contains("no checkpoint was kept"), "{error}");
+    assert!(!path.exists());
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub(crate) struct Data {
     pub(crate) train_record: SplitRecord,
     pub(crate) eval_record: SplitRecord,
     pub(crate) excluded: Vec<ExcludedFile>,
+    /// Whether the evaluated images were held out here, of data that come in one part.
+    pub(crate) held_out: bool,
     /// Wall seconds that opening and checking took.
     pub(crate) seconds: f64,
 }
@@ -209,7 +211,7 @@ impl Place {
         let fold = stratified_split(&labels, share, seed)?;
         let train = Arc::new(Subset::new(whole.clone(), fold.train)?);
         let eval = Arc::new(Subset::new(whole, fold.held_out)?);
-        self.about.with(train, eval, excluded, clock)
+        Ok(Data { held_out: true, ..self.about.with(train, eval, excluded, clock)? })
     }
 }
 
@@ -245,6 +247,7 @@ impl About {
             train_record,
             eval_record,
             excluded,
+            held_out: false,
             seconds: clock.elapsed().as_secs_f64(),
         })
     }

@@ -19,6 +19,7 @@ use tch::Device;
 use crate::config::{Lab, Row, is_default};
 use crate::console::{Console, RunLog};
 use crate::data::Data;
+use crate::ssl::encoder;
 use crate::{interrupt, models, record};
 
 /// Labelled images, shared.
@@ -182,6 +183,7 @@ impl<'a> Runner<'a> {
         let spec = ModelSpec::new(self.lab.model, self.data.train.classes().len()).with_stem(self.lab.stem);
         let mut network = Classifier::new(&spec, self.device, seed)?;
         if let Some(initial) = initial {
+            encoder::check_stem(&initial.weights, self.lab.stem).with_context(|| format!("row `{}`", row.name))?;
             let report = network.load_pretrained(&initial.weights).with_context(|| format!("row `{}`", row.name))?;
             tracing::debug!(
                 "{}: {} tensors loaded, head left fresh: {:?}",

@@ -108,3 +108,15 @@ fn the_learning_rate_is_inside_the_buffer() {
     sgd.step(&PUSH, 1.0);
     assert_eq!(sgd.step(&PUSH, 0.0), [0.0; 6]);
 }
+
+#[test]
+fn a_rate_beyond_single_precision_is_refused_by_every_optimizer() {
+    for spec in [OptimizerSpec::Lars(Lars::default()), OptimizerSpec::default()] {
+        let mut pushed = Pushed::new(spec, &START, &[2, 3]);
+        let error = pushed.optimizer.step(1e39).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("lr, scaled and times the weight decay, must be at most 3.4e38, got {}", 1e39)
+        );
+    }
+}

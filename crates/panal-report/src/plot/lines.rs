@@ -1,4 +1,4 @@
-//! A study as lines: columns along the axis, a line for each row, the spread over seeds as whiskers.
+//! A study as lines: columns along the axis, a line for each row, a dot for each seed.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;

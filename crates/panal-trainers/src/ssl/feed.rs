@@ -18,8 +18,8 @@ const BANK_BYTES: usize = 8 << 30;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AugmentOn {
-    /// On the device where that is none of the CPU's, its memory holds the images, and every step of the augmentation runs
-    /// there; else on the CPU.
+    /// On the device where that is none of the CPU's, the images are of one size and its memory holds them, and every step of the
+    /// augmentation runs there; else on the CPU.
     #[default]
     Auto,
     /// By threads of the CPU.
@@ -93,6 +93,17 @@ impl Views {
         Ok(Feed { loader, make })
     }
 
+    /// Whether the images have one size, and the device's memory may well hold them: a batch of images of several sizes takes
+    /// room for each as for the largest.
+    fn fits(&self) -> Result<bool, TrainError> {
+        let (width, height) = self.source.size(0)?;
+        let alike = (0..self.source.len())
+            .into_par_iter()
+            .map(|index| self.source.size(index).map(|size| size == (width, height)))
+            .try_reduce(|| true, |all, one| Ok(all && one))?;
+        Ok(alike && self.source.len() * 3 * width as usize * height as usize <= BANK_BYTES)
+    }
+
     /// Images and augmentation on the device, where views are to be made there.
     fn on(&self, device: Device) -> Result<Option<(ImageBank, Augmenter)>, TrainError> {
         let wanted = match self.on {
@@ -110,13 +121,14 @@ impl Views {
         if !wanted {
             return Ok(None);
         }
+        if self.on == AugmentOn::Auto && !self.fits()? {
+            return Ok(None);
+        }
         let made = Augmenter::new(&self.augment, device)
             .and_then(|augmenter| Ok((ImageBank::new(self.source.as_ref(), device, BANK_BYTES)?, augmenter)));
         match made {
             Ok(made) => Ok(Some(made)),
-            Err(AugmentError::Unsupported { .. } | AugmentError::TooLarge { .. }) if self.on == AugmentOn::Auto => {
-                Ok(None)
-            }
+            Err(AugmentError::Unsupported { .. } | AugmentError::Tensor(_)) if self.on == AugmentOn::Auto => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -3,7 +3,7 @@
 
 use panal_losses::{alignment, uniformity};
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::TrainError;
 
@@ -33,6 +33,8 @@ impl Health {
     /// - `h`: features, `[2N, d]` f32
     /// - `z`: embeddings, `[2N, out]` f32, the two views of an image adjacent
     pub(super) fn of(h: &Tensor, z: &Tensor) -> Result<Self, TrainError> {
+        // Once an epoch, and in double precision, which not every device has.
+        let (h, z) = (&h.f_to_device(Device::Cpu)?, &z.f_to_device(Device::Cpu)?);
         Ok(Self { alignment: alignment(z)?, uniformity: uniformity(z)?, spread: spread(z)?, rank: effective_rank(h)? })
     }
 
@@ -53,7 +55,12 @@ fn effective_rank(h: &Tensor) -> Result<f64, TrainError> {
     let h = h.f_to_kind(Kind::Double)?;
     let product = if h.size()[0] < h.size()[1] { h.f_matmul(&h.f_tr()?)? } else { h.f_tr()?.f_matmul(&h)? };
     let values = product.f_linalg_eigvalsh("L")?.f_clamp_min(0.0)?.f_sqrt()?;
-    let shares = values.f_div(&values.f_sum(Kind::Double)?)?;
+    let sum = values.f_sum(Kind::Double)?.f_double_value(&[])?;
+    if sum == 0.0 {
+        // Features of zeros are one point, which is of rank 1 as any other.
+        return Ok(1.0);
+    }
+    let shares = values.f_div_scalar(sum)?;
     let entropy = shares.f_special_entr()?.f_sum(Kind::Double)?;
     Ok(entropy.f_exp()?.double_value(&[]))
 }
@@ -67,6 +74,7 @@ mod tests {
         let rank = |rows: &[f32], columns| effective_rank(&Tensor::from_slice(rows).reshape([-1, columns])).unwrap();
         // Three equal singular values, one, and two as 3 to 1: exp(0.75 ln 4/3 + 0.25 ln 4) = 1.7548.
         assert!((rank(&[2.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 2.0], 3) - 3.0).abs() < 1e-9);
+        assert_eq!(rank(&[0.0; 6], 3), 1.0);
         assert!((rank(&[1.0, 2.0, 3.0, 2.0, 4.0, 6.0], 3) - 1.0).abs() < 1e-3);
         assert!((rank(&[3.0, 0.0, 0.0, 1.0, 0.0, 0.0], 2) - 1.7548).abs() < 1e-4);
     }

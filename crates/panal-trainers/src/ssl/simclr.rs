@@ -164,17 +164,25 @@ impl SimClr<'_> {
                     top1,
                     images: spec.batch,
                 });
-                state.tally(taken.loss, [top1, top5], spec.batch, lr, &mut clock);
+                state.tally(taken.loss, [top1, top5], spec.batch, lr, clock);
                 if state.step == steps {
                     state.running.health = Health::of(&taken.h, &taken.z)?;
                 }
                 let stop = self.stop.load(Ordering::Relaxed);
-                if stop || (state.step < steps && keeper.is_due()) {
-                    save(&mut keeper, &state, encoder, projector, &optimizer)?;
+                if stop || state.step == steps || keeper.is_due() {
+                    // A gradient can overflow where the loss has not; such weights are never kept.
+                    if !is_finite(encoder, projector)? {
+                        let (epoch, step) = (state.epoch + 1, state.step);
+                        return Err(TrainError::NotFinite { epoch, step, lr, kept: keeper.told() });
+                    }
+                    if stop || state.step < steps {
+                        save(&mut keeper, &state, encoder, projector, &optimizer)?;
+                    }
                 }
                 if stop {
                     return Err(TrainError::Interrupted { steps: state.steps, checkpoint: keeper.path() });
                 }
+                clock = Instant::now();
             }
             let knn = self.knn(encoder, state.epoch, log)?;
             log.ssl_epoch(state.end_epoch(steps, spec.batch, knn));
@@ -215,13 +223,12 @@ impl SimClr<'_> {
 
 impl State {
     /// Counts a step that was just taken.
-    fn tally(&mut self, loss: f64, [top1, top5]: [f64; 2], images: usize, lr: f64, clock: &mut Instant) {
+    fn tally(&mut self, loss: f64, [top1, top5]: [f64; 2], images: usize, lr: f64, clock: Instant) {
         self.running.loss += loss;
         self.running.top1 += top1;
         self.running.top5 += top5;
         self.running.lr = lr;
         self.running.seconds += clock.elapsed().as_secs_f64();
-        *clock = Instant::now();
         self.images += images as u64;
         self.step += 1;
         self.steps += 1;
@@ -256,6 +263,16 @@ fn parameters(encoder: &Classifier, projector: &Projector) -> ParamGroup {
     params.retain(|(name, _)| !encoder.is_head(name));
     params.extend(projector.trainable().into_iter().map(|(name, tensor)| (format!("projector.{name}"), tensor)));
     ParamGroup { name: "all".into(), params, lr_scale: 1.0 }
+}
+
+/// Whether every parameter still is a number.
+fn is_finite(encoder: &Classifier, projector: &Projector) -> Result<bool, TrainError> {
+    for (_, tensor, _) in encoder.store().iter().chain(projector.store().iter()) {
+        if tensor.is_floating_point() && tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn save(

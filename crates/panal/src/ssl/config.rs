@@ -101,28 +101,35 @@ impl Pretraining {
 
 /// Reads the configuration that the arguments name, with what else they change; `extra` holds changes of the caller's own.
 pub(crate) fn load(args: &ConfigArgs, extra: &[(&str, Value)]) -> Result<Pretraining> {
-    let batch = args.batch.map(|batch| ("simclr.batch", Value::Integer(batch)));
-    let lr = args.lr.map(|lr| ("simclr.lr", Value::Float(lr)));
-    let extra: Vec<_> = batch.into_iter().chain(lr).chain(extra.iter().cloned()).collect();
+    let extra: Vec<_> = flags(args).into_iter().chain(extra.iter().cloned()).collect();
     let (origin, table) = config::read_table(args, PRESETS, DEFAULT_PRESET, &extra)?;
     resolve(table).with_context(|| format!("in {origin}"))
 }
 
+/// What `--batch` and `--lr` mean here.
+fn flags(args: &ConfigArgs) -> Vec<(&'static str, Value)> {
+    let batch = args.batch.map(|batch| ("simclr.batch", Value::Integer(batch)));
+    let lr = args.lr.map(|lr| ("simclr.lr", Value::Float(lr)));
+    batch.into_iter().chain(lr).collect()
+}
+
 /// The same, with whatever else `change` does to the table.
 pub(crate) fn load_changed(args: &ConfigArgs, change: impl Fn(&mut Table) -> Result<()>) -> Result<Pretraining> {
-    let (origin, mut table) = config::read_table(args, PRESETS, DEFAULT_PRESET, &[])?;
+    let (origin, mut table) = config::read_table(args, PRESETS, DEFAULT_PRESET, &flags(args))?;
     change(&mut table).and_then(|()| resolve(table)).with_context(|| format!("in {origin}"))
 }
 
-/// The configuration that a table means: operations without a size take the model's own, and images are evaluated by a resize
-/// and a crop of the middle where nothing else is said.
+/// The configuration that a table means: operations without a size take the model's own.
 fn resolve(mut table: Table) -> Result<Pretraining> {
     let model = config::architecture(&table)?;
     match table.get_mut("augment") {
         Some(Value::Table(augment)) if augment.contains_key(VIEWS) => {
-            let plain: Table = toml::from_str("ops = [{ op = \"resize\" }, { op = \"center_crop\" }]")?;
-            augment.entry(EVALUATION).or_insert(Value::Table(plain));
             config::set_sizes(augment, model);
+            if !augment.contains_key(EVALUATION) {
+                bail!(
+                    "augment.{EVALUATION} is missing: it says how an image becomes the encoder's input, once it is trained"
+                );
+            }
         }
         _ => return Err(anyhow!("augment.{VIEWS} is missing: it says how two views of an image are drawn")),
     }

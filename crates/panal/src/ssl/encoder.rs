@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use panal_data::AugmentSpec;
-use panal_models::{Classifier, ModelSpec};
+use panal_models::{Classifier, ModelSpec, Stem};
 use panal_tensor::{Weights, read_weights, write_safetensors};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,22 @@ pub(crate) fn write(path: &Path, model: &Classifier, card: &Card) -> Result<()> 
     let tensors: Vec<_> = backbone.map(|(name, tensor, _)| (name.to_owned(), tensor.shallow_clone())).collect();
     let metadata = BTreeMap::from([(KEY.to_owned(), serde_json::to_string(card)?)]);
     Ok(write_safetensors(path, &tensors, &metadata)?)
+}
+
+/// Refuses weights of an encoder that begins in another way: the shapes alone need not tell.
+pub(crate) fn check_stem(weights: &Weights, stem: Stem) -> Result<()> {
+    let Some(card) = weights.metadata.get(KEY) else { return Ok(()) };
+    let path = weights.source.display();
+    let card: Card = serde_json::from_str(card).with_context(|| format!("{path}: its card cannot be read"))?;
+    if card.model.stem != stem {
+        let said = |stem| serde_json::to_string(&stem);
+        bail!(
+            "{path} was pretrained with stem = {}, and here it is {}: set `stem`",
+            said(card.model.stem)?,
+            said(stem)?
+        );
+    }
+    Ok(())
 }
 
 /// Reads an encoder that [`write()`] wrote.

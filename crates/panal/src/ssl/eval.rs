@@ -69,6 +69,21 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
         data.train = pretrain::share(data.train, args.share)?;
         data.train_record = record::split(data.train.as_ref())?;
     }
+    for protocol in &args.protocols {
+        if !matches!(protocol, Protocol::Knn | Protocol::Linear)
+            && let Some(init) = inits.iter().find(|init| matches!(init.features, init::Features::Pixels))
+        {
+            bail!("--init {}: pixels have no backbone, so `{protocol}` is not for them", init.name);
+        }
+    }
+    if args.protocols.contains(&Protocol::Knn) {
+        settings.knn.check_for(data.train.len())?;
+    }
+    warn_of_known_images(&inits, &data);
+    let last = args
+        .seed
+        .checked_add(args.seeds)
+        .with_context(|| format!("--seed {} leaves no room for {} seeds", args.seed, args.seeds))?;
     let judge = Judge {
         settings: &settings,
         data: &data,
@@ -85,7 +100,7 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
         let seeds = match (init.seed, &init.features) {
             (Some(seed), _) => vec![seed],
             (None, init::Features::Pixels) => vec![args.seed],
-            (None, init::Features::Network { .. }) => (args.seed..args.seed + args.seeds).collect(),
+            (None, init::Features::Network { .. }) => (args.seed..last).collect(),
         };
         for seed in seeds {
             judgements.extend(judge.all(init, &protocols, seed)?);
@@ -110,6 +125,17 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
         unfinished::write(out, format!("{}\n", serde_json::to_string(&result)?).as_bytes())?;
     }
     show(&result, &data, global)
+}
+
+/// Says so where an encoder was pretrained on all images of which some are held out here.
+fn warn_of_known_images(inits: &[Init], data: &Data) {
+    let known = |init: &&Init| init.pretraining.as_ref().is_some_and(|pretraining| pretraining.data() == data.id);
+    for init in inits.iter().filter(known).filter(|_| data.held_out) {
+        tracing::warn!(
+            "{}: the evaluated images were among those it was pretrained on, without their labels",
+            init.name
+        );
+    }
 }
 
 /// Prints a line for each init and protocol: the mean over the seeds with their spread.

@@ -1,6 +1,6 @@
 //! What is judged: an encoder, other weights, random ones, or pixels as they are. How, the protocols say.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -25,8 +25,26 @@ pub(crate) struct Init {
     /// From an image to the input.
     pub(crate) transform: AugmentSpec,
     pub(crate) features: Features,
+    /// Of an encoder: how it came about.
+    pub(crate) pretraining: Option<Pretraining>,
     /// Where they come from, for the record.
     pub(crate) origin: Value,
+}
+
+/// What has to be the same for two encoders to be runs of one thing.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pretraining {
+    config: Value,
+    /// Id and digest of the images.
+    data: Value,
+    path: PathBuf,
+}
+
+impl Pretraining {
+    /// Id of the images that were learnt from.
+    pub(crate) fn data(&self) -> &str {
+        self.data["id"].as_str().unwrap_or_default()
+    }
 }
 
 /// Where features come from.
@@ -53,6 +71,7 @@ impl Init {
 /// What the names given mean: `random` and `pixels` are taken in the way of the first encoder among them.
 pub(crate) fn resolve(names: &[String], console: &Console) -> Result<Vec<Init>> {
     let mut inits = names.iter().map(|name| named(name, console)).collect::<Result<Vec<_>>>()?;
+    check_rows(inits.iter().flatten())?;
     let first = inits.iter().flatten().find(|init| init.seed.is_some()).cloned();
     for (init, name) in inits.iter_mut().zip(names).filter(|(init, _)| init.is_none()) {
         let like = first.clone().ok_or_else(|| {
@@ -65,9 +84,39 @@ pub(crate) fn resolve(names: &[String], console: &Console) -> Result<Vec<Init>> 
             (_, Features::Network { spec, .. }) => Features::Network { spec, weights: None },
             (_, Features::Pixels) => bail!("--init {name}: pixels have no network"),
         };
-        *init = Some(Init { name: name.clone(), seed: None, features, origin: json!({ "like": like.name }), ..like });
+        *init = Some(Init {
+            name: name.clone(),
+            seed: None,
+            pretraining: None,
+            features,
+            origin: json!({ "like": like.name }),
+            ..like
+        });
     }
     Ok(inits.into_iter().flatten().collect())
+}
+
+/// Encoders of one name share a row as runs of one pretraining, so that is what they must be.
+fn check_rows<'a>(inits: impl Iterator<Item = &'a Init>) -> Result<()> {
+    let mut seen: Vec<(&Init, &Pretraining)> = Vec::new();
+    for init in inits {
+        let Some(pretraining) = &init.pretraining else { continue };
+        for (other, earlier) in seen.iter().filter(|(other, _)| other.name == init.name) {
+            let files = format!("{} and {}", earlier.path.display(), pretraining.path.display());
+            if (&earlier.config, &earlier.data) != (&pretraining.config, &pretraining.data) {
+                bail!(
+                    "{files} are both called `{}` but differ in settings or images, so they are no runs of one pretraining: judge them apart, or \
+                     pretrain with another `name`",
+                    init.name
+                );
+            }
+            if other.seed == init.seed {
+                bail!("{files} are the same pretraining with the same seed: name one of them");
+            }
+        }
+        seen.push((init, pretraining));
+    }
+    Ok(())
 }
 
 /// `None` for what needs an encoder to be like.
@@ -93,7 +142,7 @@ fn named(name: &str, console: &Console) -> Result<Option<Init>> {
     };
     // Encoders are made for any number of classes; this one is replaced.
     let features = Features::Network { spec: ModelSpec::new(arch, 2), weights };
-    Ok(Some(Init { name: name.to_owned(), seed: None, transform: plain(arch), features, origin }))
+    Ok(Some(Init { name: name.to_owned(), seed: None, pretraining: None, transform: plain(arch), features, origin }))
 }
 
 fn read(path: &Path) -> Result<Init> {
@@ -101,9 +150,15 @@ fn read(path: &Path) -> Result<Init> {
     let digest = weights.digest()?;
     let name = card.origin["config"]["name"].as_str().unwrap_or("encoder").to_owned();
     let seed = card.origin["seed"].as_u64().unwrap_or_default();
+    let pretraining = Some(Pretraining {
+        config: card.origin["config"].clone(),
+        data: card.origin["data"].clone(),
+        path: path.to_owned(),
+    });
     Ok(Init {
         name,
         seed: Some(seed),
+        pretraining,
         transform: card.transform,
         features: Features::Network { spec: card.model, weights: Some(Rc::new(weights)) },
         origin: json!({ "encoder": path, "digest": digest, "pretraining": card.origin }),

@@ -1,7 +1,7 @@
 //! `panal ssl`: features learnt without labels, what they are worth, and the studies of SimCLR.
 
 mod config;
-mod encoder;
+pub(crate) mod encoder;
 mod eval;
 mod init;
 mod pretrain;

@@ -38,8 +38,8 @@ pub(crate) struct Bench<'a> {
 pub(crate) fn run(args: &PretrainArgs, global: &Global, console: &Console) -> Result<()> {
     let data = args.data.clone().map(|data| ("data", toml::Value::String(data)));
     let config = config::load(&args.config, &data.into_iter().collect::<Vec<_>>())?;
-    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let data = open(&config, args.config.skip_bad, console)?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let bench = Bench {
         device: device::choose(global)?,
         threads: device::loader_threads(global),

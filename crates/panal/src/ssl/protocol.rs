@@ -78,6 +78,14 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn load(args: &ConfigArgs) -> Result<Self> {
+        for (flag, given) in [("--model", args.model.is_some()), ("--lr", args.lr.is_some()), ("--resume", args.resume)]
+        {
+            if given {
+                bail!(
+                    "{flag} has no meaning here: change a protocol's settings by --set, as in `--set finetune.lr=0.01`"
+                );
+            }
+        }
         let batch = args.batch.map(|batch| ("batch", Value::Integer(batch)));
         let (origin, table) = config::read_table(args, PRESETS, "evaluation", &batch.into_iter().collect::<Vec<_>>())?;
         let settings: Self = config::deserialize(table).with_context(|| format!("in {origin}"))?;

@@ -2,11 +2,14 @@
 //! was interrupted goes on with the combinations that it lacks.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use panal_report::{Study as Report, StudyPlot};
+use panal_trainers::TrainError;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::config::{self, Pretraining};
@@ -16,7 +19,8 @@ use super::pretrain::{self, Bench};
 use super::protocol::{Protocol, Settings};
 use crate::cli::{Budget, ConfigArgs, Global, StudyArgs};
 use crate::console::Console;
-use crate::data::{Data, Unlabelled};
+use crate::data::Data;
+use crate::run::hex;
 use crate::{config as lab_config, device, record, suggest, unfinished};
 
 /// The built-in studies: name and text.
@@ -84,7 +88,8 @@ struct Cell {
     seed: u64,
     /// Everything that decided the score: a study with other settings begins anew.
     key: String,
-    score: f64,
+    /// None where the loss or a weight was no number any more.
+    score: Option<f64>,
     seconds: f64,
 }
 
@@ -98,10 +103,18 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
     let base =
         if named { args.config.clone() } else { ConfigArgs { preset: Some(preset.into()), ..args.config.clone() } };
     let combinations = study.combinations(&base, args.data.as_deref())?;
-    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
 
     let (first, ..) =
         combinations.first().map(|(config, row, column)| (config, row, column)).context("a study has values")?;
+    for (config, row, column) in &combinations {
+        if (&config.data, config.share) != (&first.data, first.share) {
+            bail!("{row} {column}: a study is about one set of images, so it can't vary `data` or `share`");
+        }
+        let same = combinations.iter().filter(|(_, r, c)| (r, c) == (row, column)).count();
+        if same > 1 {
+            bail!("two values are both labelled {row} {column}: give each a label of its own");
+        }
+    }
     let images = pretrain::open(first, args.config.skip_bad, console)?;
     let Some([train, eval]) = images.watch.clone() else {
         bail!(
@@ -118,8 +131,10 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
         train,
         eval,
         excluded: images.excluded.clone(),
+        held_out: false,
         seconds: 0.0,
     };
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let bench = Bench {
         device: device::choose(global)?,
         threads: device::loader_threads(global),
@@ -127,42 +142,65 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
         resume: true,
         console,
     };
-    let settings = Settings::load(&ConfigArgs { preset: None, config: None, sets: Vec::new(), ..args.config.clone() })?;
+    // What the command line changes is the pretraining; features are judged as `panal ssl eval` does by itself.
+    let changes = ConfigArgs {
+        preset: None,
+        config: None,
+        model: None,
+        batch: None,
+        lr: None,
+        resume: false,
+        ..args.config.clone()
+    };
+    let settings = Settings::load(&ConfigArgs { sets: Vec::new(), ..changes })?;
+    if args.protocol == Protocol::Knn {
+        settings.knn.check_for(data.train.len())?;
+    }
     let judge = Judge { settings: &settings, data: &data, device: bench.device, threads: bench.threads, console };
 
+    let about = json!({
+        "images": images.images.digest()?, "train": data.train_record.digest, "evaluation": data.eval_record.digest,
+        "protocol": args.protocol, "settings": settings, "versions": record::versions(),
+        "device": panal_tensor::device_name(bench.device),
+    });
+    let last = args.seed.checked_add(args.seeds);
+    let seeds =
+        args.seed..last.with_context(|| format!("--seed {} leaves no room for {} seeds", args.seed, args.seeds))?;
     let file = args.out.join("study.json");
     let mut cells: Vec<Cell> = known(&file)?;
     let all = combinations.len() * args.seeds as usize;
     for (number, (config, row, column)) in combinations.iter().enumerate() {
-        for seed in args.seed..args.seed + args.seeds {
+        for seed in seeds.clone() {
             let at = number * args.seeds as usize + (seed - args.seed) as usize + 1;
-            let key = key(config, &images, args.protocol)?;
+            let key = key(config, &about);
             if cells.iter().any(|cell| cell.key == key && cell.seed == seed) {
                 tracing::info!("{at}/{all}: {row}, {column}, seed {seed} is known");
                 continue;
             }
             tracing::info!("{at}/{all}: {row}, {column}, seed {seed}");
-            let place = args.out.join("running");
+            let place = args.out.join(format!("running-{}-{seed}", &key[..12]));
             std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
-            let pretrained = pretrain::pretrain(config, &images, seed, &place, &bench)?;
-            let inits = [place.join("encoder.safetensors").display().to_string()];
-            let init = init::resolve(&inits, console)?.remove(0);
-            let score = judge.all(&init, &[args.protocol], seed)?.remove(0).accuracy;
-            cells.push(Cell {
-                row: row.clone(),
-                column: column.clone(),
-                seed,
-                key,
-                score,
-                seconds: pretrained.seconds,
-            });
+            let clock = Instant::now();
+            let score = match pretrain::pretrain(config, &images, seed, &place, &bench) {
+                Ok(_) => {
+                    let inits = [place.join("encoder.safetensors").display().to_string()];
+                    let init = init::resolve(&inits, console)?.remove(0);
+                    Some(judge.all(&init, &[args.protocol], seed)?.remove(0).accuracy)
+                }
+                Err(error) if has_diverged(&error) => {
+                    tracing::warn!("{row}, {column}, seed {seed} has no score: {error:#}");
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            let seconds = clock.elapsed().as_secs_f64();
+            cells.push(Cell { row: row.clone(), column: column.clone(), seed, key, score, seconds });
             unfinished::write(&file, format!("{:#}\n", json!(cells)).as_bytes())?;
             std::fs::remove_dir_all(&place).with_context(|| format!("cannot remove {}", place.display()))?;
         }
     }
-    let keys: Vec<String> =
-        combinations.iter().map(|(config, ..)| key(config, &images, args.protocol)).collect::<Result<_>>()?;
-    cells.retain(|cell| keys.contains(&cell.key));
+    let keys: Vec<String> = combinations.iter().map(|(config, ..)| key(config, &about)).collect();
+    cells.retain(|cell| keys.contains(&cell.key) && seeds.contains(&cell.seed));
     let report = report(&study, &combinations, &cells, &keys, &data, args);
     write(&report, &study, &args.out)?;
     if global.json {
@@ -253,10 +291,14 @@ fn append(table: &mut Table, key: &str, items: &Value) -> Result<()> {
     Ok(())
 }
 
-/// What decides a score, but for the seed.
-fn key(config: &Pretraining, images: &Unlabelled, protocol: Protocol) -> Result<String> {
-    let settings = json!({ "config": config, "data": images.id, "images": images.images.len(), "protocol": protocol });
-    Ok(crate::run::hex(&<sha2::Sha256 as sha2::Digest>::digest(settings.to_string())))
+/// Whether a pretraining ended because its numbers did.
+fn has_diverged(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(TrainError::Diverged { .. } | TrainError::NotFinite { .. }))
+}
+
+/// What decides a score, but for the seed; `about` is what all combinations share.
+fn key(config: &Pretraining, about: &serde_json::Value) -> String {
+    hex(&Sha256::digest(json!({ "config": config, "about": about }).to_string()))
 }
 
 /// The combinations that an earlier run left.
@@ -289,20 +331,20 @@ fn report(
     let scores = |row: &String, column: &String| -> Vec<f64> {
         let at = combinations.iter().position(|(_, r, c)| (r, c) == (row, column));
         let of_combination = |cell: &&Cell| at.is_some_and(|at| cell.key == keys[at]);
-        cells.iter().filter(of_combination).map(|cell| cell.score).collect()
+        cells.iter().filter(of_combination).filter_map(|cell| cell.score).collect()
     };
     let seeds = if args.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", args.seeds) };
     let first = &combinations[0].0;
     Report {
         title: study.title.clone(),
         subject: format!(
-            "{} ({}), {}, {} training and {} evaluated images, {} epochs unless varied, {seeds}",
+            "{} ({}), {}, {} training images, {} epochs unless varied, {seeds}; compared on the {} evaluated images themselves",
             data.title,
             data.origin,
             first.model,
             data.train.len(),
+            first.simclr.epochs,
             data.eval.len(),
-            first.simclr.epochs
         ),
         score: format!("accuracy, {}", args.protocol.to_string().to_lowercase()),
         row_axis: study.rows.name.clone(),

@@ -1,14 +1,21 @@
 //! `panal ssl table`: what `panal ssl eval` found on several data sets, as SimCLR's Table 8.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 use panal_report::{TransferResult, TransferTable};
+use serde_json::{Value, json};
 
 use super::eval::{Judgements, KIND};
+use super::protocol::Protocol;
 use crate::cli::{Global, TableArgs};
 use crate::unfinished;
 
 pub(crate) fn run(args: &TableArgs, global: &Global) -> Result<()> {
     let mut results: Vec<TransferResult> = Vec::new();
+    // What the results of one title have in common, and the file that said so first.
+    let mut data: Vec<(String, Value, PathBuf)> = Vec::new();
+    let mut runs: Vec<(String, Protocol, String, u64)> = Vec::new();
     for file in &args.files {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let found: Judgements = serde_json::from_str(&text)
@@ -20,7 +27,29 @@ pub(crate) fn run(args: &TableArgs, global: &Global) -> Result<()> {
                 found.kind
             );
         }
+        let shared = json!({ "data": found.data, "settings": found.settings });
+        match data.iter().find(|(title, ..)| *title == found.title) {
+            Some((_, other, first)) if *other != shared => bail!(
+                "{} and {} both judge `{}`, but on other images or by other settings: their numbers can't share a column",
+                first.display(),
+                file.display(),
+                found.title
+            ),
+            Some(_) => {}
+            None => data.push((found.title.clone(), shared, file.clone())),
+        }
         for judgement in found.judgements {
+            let run = (found.title.clone(), judgement.protocol, judgement.init.clone(), judgement.seed);
+            if runs.contains(&run) {
+                bail!(
+                    "{}: `{}`, {}, seed {} was judged twice",
+                    file.display(),
+                    judgement.init,
+                    judgement.protocol,
+                    judgement.seed
+                );
+            }
+            runs.push(run);
             let (protocol, init) = (judgement.protocol.to_string(), judgement.init);
             let known =
                 results.iter_mut().find(|r| (&r.protocol, &r.init, &r.data) == (&protocol, &init, &found.title));

@@ -89,6 +89,16 @@ pub enum ReportError {
         /// What the drawing library said.
         message: String,
     },
+    /// A small picture that the page can't show.
+    #[error("thumbnail of `{id}`: {message}; hand in a JPEG or PNG file of 1 to {most} bytes")]
+    Thumbnail {
+        /// The image.
+        id: String,
+        /// What is wrong with it.
+        message: String,
+        /// The most bytes that one may have.
+        most: usize,
+    },
     /// A score cannot be computed.
     #[error(transparent)]
     Metrics(#[from] panal_metrics::MetricsError),

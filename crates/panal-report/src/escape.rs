@@ -1,4 +1,4 @@
-//! Text that means itself in Markdown, LaTeX and CSV, whatever characters names hold. What is written around it is elsewhere.
+//! Text that means itself in Markdown, LaTeX, HTML and CSV, whatever characters names hold. What is written around it is elsewhere.
 
 /// On one line and free of control characters, which terminals obey and XML forbids.
 pub(crate) fn plain(text: &str) -> String {
@@ -49,6 +49,23 @@ pub(crate) fn latex(text: &str) -> String {
     out
 }
 
+/// For text and for a quoted attribute of HTML, in a way that XML understands too.
+pub(crate) fn html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in plain(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
 /// A field of CSV (RFC 4180): quoted where it has to be, newlines kept.
 pub(crate) fn csv(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) || text.starts_with(' ') || text.ends_with(' ') {
@@ -91,6 +108,11 @@ mod tests {
     fn csv_quotes_only_where_needed() {
         assert_eq!(csv("plain_name"), "plain_name");
         assert_eq!(csv("a,\"b\"\nc"), "\"a,\"\"b\"\"\nc\"");
+    }
+
+    #[test]
+    fn html_has_no_markup_left() {
+        assert_eq!(html("<b a=\"1\" c='2'>&\n\u{ffff}"), "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp; \u{fffd}");
     }
 
     /// The fields of one CSV record, by the state machine of RFC 4180.

@@ -1,31 +1,39 @@
-//! Run records in; Markdown, CSV, JSON and LaTeX tables and plots out. Nothing here trains, or knows of tensors.
+//! Run records in; Markdown, CSV, JSON and LaTeX tables, plots and a page out. Nothing here trains, or knows of tensors.
 #![doc = include_str!("../README.md")]
 
 mod atomic;
 mod compare;
 mod error;
 mod escape;
+mod facts;
 mod flat;
 mod grid;
 mod jsonl;
+mod mistakes;
+mod page;
 mod plot;
 mod record;
+mod reliability;
 mod results;
 mod story;
 mod study;
 mod table;
+mod thumbnails;
 mod transfer;
 mod views;
 
 pub use compare::Comparison;
 pub use error::ReportError;
 pub use jsonl::{Runs, append_run, read_runs, rewrite_runs};
+pub use mistakes::Mistake;
 pub use record::{
     BestEpoch, DataRecord, EpochRecord, Evaluation, ExcludedFile, FORMAT, MacroScores, ModelRecord, Origin, Prediction,
     RunRecord, Seconds, SplitRecord, Versions, WeightsRecord,
 };
-pub use results::{Written, check_folder, write_results};
+pub use reliability::Reliability;
+pub use results::{Written, check_folder, write_results, write_results_with};
 pub use study::{Study, StudyPlot};
 pub use table::{ClassScores, Row, Scores, Spread, Table};
+pub use thumbnails::Thumbnails;
 pub use transfer::{TransferCell, TransferResult, TransferTable};
 pub use views::render_terminal;

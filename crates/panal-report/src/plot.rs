@@ -4,17 +4,19 @@ mod confusion;
 mod curves;
 mod heat;
 mod lines;
+mod reliability;
 mod spread;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-pub(crate) use confusion::confusion_svg;
-pub(crate) use curves::curves_svg;
+pub(crate) use confusion::{confusion_panel_svg, confusion_svg};
+pub(crate) use curves::{curve_panel_svgs, curves_svg};
 pub(crate) use heat::heat_svg;
 pub(crate) use lines::lines_svg;
-pub(crate) use spread::spread_svg;
+pub(crate) use reliability::{reliability_panel_svg, reliability_svg};
+pub(crate) use spread::{spread_panel_svg, spread_svg};
 
 use crate::ReportError;
 use crate::escape::plain;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::atomic::Staged;
-use crate::{ReportError, RunRecord, Table, flat, plot, story, views};
+use crate::{ReportError, RunRecord, Table, Thumbnails, flat, page, plot, story, views};
 
 /// What [`write_results`] wrote.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,15 +23,28 @@ pub fn check_folder(folder: &Path) -> Result<(), ReportError> {
 }
 
 /// Writes every table and plot of `records` into `folder`, which is made where it does not exist. Fixed names, so that a later call
-/// replaces all of them: `README.md`, `table.{md,csv,tex,json}`, `per_class.{md,csv,json}`, `confusion.{md,json,svg}`, `curves.svg`,
-/// `f1.svg`. Other files there, such as `runs.jsonl`, are left alone.
+/// replaces all of them: `index.html`, `README.md`, `table.{md,csv,tex,json}`, `per_class.{md,csv,json}`, `confusion.{md,json,svg}`,
+/// `curves.svg`, `f1.svg`, `reliability.svg`. Other files there, such as `runs.jsonl`, are left alone.
 ///
 /// All is written beside its target first and then moved into place, so that no file is ever half-written.
 ///
 /// # Errors
 /// [`ReportError::NoRecords`], [`ReportError::Record`] for a record that contradicts itself, [`ReportError::Write`] naming the folder.
 pub fn write_results(folder: &Path, records: &[RunRecord]) -> Result<Written, ReportError> {
-    let table = Table::new(records)?;
+    write_results_with(folder, Table::new(records)?, records, &Thumbnails::new())
+}
+
+/// The same for a table of `records` that was made already, with small pictures of the images in [`Row::mistakes`](crate::Row).
+/// Those that are missing are left out of the page, those that it has no place for too.
+///
+/// # Errors
+/// As [`write_results`].
+pub fn write_results_with(
+    folder: &Path,
+    table: Table,
+    records: &[RunRecord],
+    thumbnails: &Thumbnails,
+) -> Result<Written, ReportError> {
     let (rows, per_class) = (flat::rows(&table), flat::per_class(&table));
     let mut staged = Staged::new(folder)?;
     staged.add("table.md", views::table_markdown(&table))?;
@@ -46,6 +59,9 @@ pub fn write_results(folder: &Path, records: &[RunRecord]) -> Result<Written, Re
     staged.add("confusion.svg", plot::confusion_svg(&table)?)?;
     staged.add("curves.svg", plot::curves_svg(&table)?)?;
     staged.add("f1.svg", plot::spread_svg(&table)?)?;
-    staged.add("README.md", story::story(&table, records, folder.join("runs.jsonl").exists())?)?;
+    staged.add("reliability.svg", plot::reliability_svg(&table)?)?;
+    let has_runs = folder.join("runs.jsonl").exists();
+    staged.add("README.md", story::story(&table, records, has_runs)?)?;
+    staged.add("index.html", page::page(&table, records, thumbnails, has_runs)?)?;
     Ok(Written { files: staged.commit()?, table })
 }

@@ -4,7 +4,9 @@
 use panal_metrics::{Average, ConfusionMatrix, Interval, Summary, wilson};
 
 use crate::compare::{Comparison, compare};
+use crate::mistakes::{Mistake, mistakes};
 use crate::record::{DataRecord, EpochRecord, Evaluation, ModelRecord, Prediction, Seconds};
+use crate::reliability::{Reliability, reliability};
 use crate::{MacroScores, ReportError, RunRecord};
 
 /// Everything that is reported of a lab.
@@ -50,6 +52,10 @@ pub struct Row {
     pub classes: Vec<ClassScores>,
     /// Confusion, summed over seeds.
     pub confusion: ConfusionMatrix,
+    /// Whether its probabilities mean what they say; `None` where a prediction has none.
+    pub reliability: Option<Reliability>,
+    /// The images it was most sure of and wrong about, the surest first; at most eight.
+    pub mistakes: Vec<Mistake>,
     /// Wall seconds of a run.
     pub seconds: Spread,
     /// Mean wall seconds of a run by part.
@@ -269,6 +275,8 @@ fn row(runs: &[&RunRecord], warnings: &mut Vec<String>) -> Result<Row, ReportErr
         comparison: Comparison::Alone,
         classes: class_scores.collect::<Result<_, ReportError>>()?,
         confusion,
+        reliability: reliability(runs, warnings)?,
+        mistakes: mistakes(runs),
         seconds: Spread::of(runs.iter().map(|run| run.seconds.total))?,
         seconds_by_part: Seconds {
             total: mean(|s| s.total),

@@ -197,7 +197,7 @@ pub(crate) fn notes_markdown(table: &Table) -> String {
     notes(table).iter().map(|note| format!("- {}\n", markdown(note))).collect()
 }
 
-fn missing() -> String {
+pub(crate) fn missing() -> String {
     MISSING.to_owned()
 }
 
@@ -209,7 +209,7 @@ pub(crate) fn spread(spread: &Spread) -> String {
     }
 }
 
-fn comparison(row: &Row) -> String {
+pub(crate) fn comparison(row: &Row) -> String {
     match row.comparison {
         Comparison::Alone => missing(),
         Comparison::Best => "best".to_owned(),
@@ -220,6 +220,6 @@ fn comparison(row: &Row) -> String {
     }
 }
 
-fn images_per_second(row: &Row) -> String {
+pub(crate) fn images_per_second(row: &Row) -> String {
     row.images_per_second.map_or_else(missing, |speed| format!("{speed:.1}"))
 }

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use panal_report::{RunRecord, Table, check_folder, read_runs, render_terminal, rewrite_runs, write_results};
+use panal_report::{RunRecord, Table, check_folder, read_runs, render_terminal, rewrite_runs, write_results_with};
 
 use crate::cli::{Global, LabArgs};
 use crate::config::{Lab, Row};
 use crate::console::Console;
 use crate::run::Runner;
 use crate::saved::{self, Card};
-use crate::{choice, data, device, record};
+use crate::{choice, data, device, record, thumbnails};
 
 pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<()> {
     let (lab, other_data) = choice::choose(args)?;
@@ -52,12 +52,17 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     // Gone where it is empty; the checkpoint of another row's interrupted run stays.
     let _ = std::fs::remove_dir(folder.join("running"));
 
-    write_results(&folder, &records)?;
+    let table = Table::new(&records)?;
+    // With folds, the training images are those that were predicted.
+    let evaluated = if args.folds.is_some() { &data.train } else { &data.eval };
+    let thumbnails = thumbnails::of_mistakes(&table, evaluated.as_ref());
+    let written = write_results_with(&folder, table, &records, &thumbnails)?;
     if global.json {
         print!("{}", std::fs::read_to_string(folder.join("table.json"))?);
     } else {
-        println!("{}", render_terminal(&Table::new(&records)?));
+        println!("{}", render_terminal(&written.table));
         println!("Tables, plots and records: {}", folder.display());
+        println!("All on one page: {}", folder.join("index.html").display());
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ mod run;
 mod saved;
 mod ssl;
 mod suggest;
+mod thumbnails;
 mod train;
 mod unfinished;
 

@@ -18,9 +18,20 @@ pub(crate) fn versions() -> Versions {
     }
 }
 
-/// What was typed, wherever the program lies.
+/// What was typed, wherever the program lies, quoted so that a shell reads it back as it was.
 pub(crate) fn command() -> String {
-    ["panal".to_owned()].into_iter().chain(std::env::args().skip(1)).collect::<Vec<_>>().join(" ")
+    let arguments = std::env::args_os().skip(1).map(|argument| quoted(&argument.to_string_lossy()));
+    ["panal".to_owned()].into_iter().chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+/// An argument for a POSIX shell: in single quotes where it holds anything that a shell may read otherwise.
+fn quoted(argument: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !argument.is_empty() && argument.chars().all(plain) {
+        argument.to_owned()
+    } else {
+        format!("'{}'", argument.replace('\'', r"'\''"))
+    }
 }
 
 /// Counts and digest of one split.
@@ -88,4 +99,17 @@ pub(crate) fn mean_epochs(runs: &[Vec<EpochRecord>]) -> Vec<EpochRecord> {
         ..*epoch
     };
     first.iter().enumerate().map(join).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_shell_reads_an_argument_back_as_it_was() {
+        assert_eq!(quoted("row.0.phases.0.epochs=12"), "row.0.phases.0.epochs=12");
+        assert_eq!(quoted("linear probing"), "'linear probing'");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted(""), "''");
+    }
 }

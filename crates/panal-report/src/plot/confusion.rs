@@ -30,10 +30,10 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(table: &Table) -> Self {
-        let most = table.rows.iter().map(|row| row.data.classes.len()).max().unwrap_or(1) as i32;
+    fn of(rows: &[Row]) -> Self {
+        let most = rows.iter().map(|row| row.data.classes.len()).max().unwrap_or(1) as i32;
         let cell = (300 / most).clamp(if most > 40 { 4 } else { 22 }, 96);
-        let classes = table.rows.iter().flat_map(|row| &row.data.classes);
+        let classes = rows.iter().flat_map(|row| &row.data.classes);
         let names = classes.map(|class| width_of(&plain(class), SMALL)).max().unwrap_or(0).min(LONGEST);
         Self { cell, names, turned: names > cell - 6 }
     }
@@ -49,7 +49,7 @@ impl Layout {
 
 /// Draws `confusion.svg`.
 pub(crate) fn confusion_svg(table: &Table) -> Result<String, ReportError> {
-    let layout = Layout::of(table);
+    let layout = Layout::of(&table.rows);
     let most = table.rows.iter().map(|row| row.data.classes.len()).max().unwrap_or(1) as i32;
     let side = (layout.left() + layout.cell * most + GAP, TITLE + layout.cell * most + layout.below() + GAP);
     let width = (2 * MARGIN + side.0).max(WIDTH as i32) as u32;
@@ -69,6 +69,16 @@ pub(crate) fn confusion_svg(table: &Table) -> Result<String, ReportError> {
             panel(canvas, (at.0 + layout.left(), at.1 + TITLE), row, &layout)?;
         }
         Ok(())
+    })
+}
+
+/// The panel of one row by itself.
+pub(crate) fn confusion_panel_svg(row: &Row) -> Result<String, ReportError> {
+    let layout = Layout::of(std::slice::from_ref(row));
+    let matrix = layout.cell * row.data.classes.len() as i32;
+    let size = (layout.left() + matrix + MARGIN, MARGIN + matrix + layout.below() + MARGIN);
+    figure("confusion.svg", (size.0 as u32, size.1 as u32), |canvas| {
+        panel(canvas, (layout.left(), MARGIN / 2), row, &layout)
     })
 }
 

@@ -41,8 +41,7 @@ const SCORES: [Curve; 2] = [
 /// Draws `curves.svg`.
 pub(crate) fn curves_svg(table: &Table) -> Result<String, ReportError> {
     let top = heading_height(table, WIDTH) + LEGEND;
-    let all = || table.rows.iter().flat_map(|row| row.epochs.iter().flatten());
-    let floor = score_floor(SCORES.iter().flat_map(|curve| all().map(curve.value)));
+    let floor = floor(table);
     let height = top + STRIP * table.rows.len() as i32 + MARGIN;
     figure("curves.svg", (WIDTH, height as u32), |canvas| {
         heading(canvas, table, "learning curves")?;
@@ -58,14 +57,38 @@ pub(crate) fn curves_svg(table: &Table) -> Result<String, ReportError> {
                 HPos::Left,
             )?;
             let half = WIDTH as i32 / 2;
-            let losses = LOSSES.iter().flat_map(|curve| row.epochs.iter().flatten().map(curve.value));
-            let highest = losses.filter(|loss| loss.is_finite()).fold(0.0, f64::max);
-            let ceiling = if highest > 0.0 { highest * 1.05 } else { 1.0 };
-            panel(canvas, (0, y), row, &LOSSES, "loss in nats", 0.0..ceiling)?;
+            panel(canvas, (0, y), row, &LOSSES, "loss in nats", 0.0..ceiling(row))?;
             panel(canvas, (half, y), row, &SCORES, "score on evaluated images", floor..1.0)?;
         }
         Ok(())
     })
+}
+
+/// The two halves of a row's strip, each by itself: losses and scores.
+pub(crate) fn curve_panel_svgs(table: &Table, row: &Row) -> Result<[String; 2], ReportError> {
+    let half = |curves: &[Curve], what: &str, range: Range<f64>| {
+        figure("curves.svg", (WIDTH / 2, STRIP as u32), |canvas| {
+            keys(canvas, curves, (MARGIN, 6))?;
+            panel(canvas, (0, 0), row, curves, what, range)
+        })
+    };
+    Ok([
+        half(&LOSSES, "loss in nats", 0.0..ceiling(row))?,
+        half(&SCORES, "score on evaluated images", floor(table)..1.0)?,
+    ])
+}
+
+/// The lower end of the axis of scores, the same for all rows.
+fn floor(table: &Table) -> f64 {
+    let all = || table.rows.iter().flat_map(|row| row.epochs.iter().flatten());
+    score_floor(SCORES.iter().flat_map(|curve| all().map(curve.value)))
+}
+
+/// The upper end of the axis of losses.
+fn ceiling(row: &Row) -> f64 {
+    let losses = LOSSES.iter().flat_map(|curve| row.epochs.iter().flatten().map(curve.value));
+    let highest = losses.filter(|loss| loss.is_finite()).fold(0.0, f64::max);
+    if highest > 0.0 { highest * 1.05 } else { 1.0 }
 }
 
 /// Draws one half of a strip whose upper left corner is `at`.
@@ -164,18 +187,22 @@ fn phases(row: &Row) -> Vec<(usize, String)> {
 }
 
 fn legend(canvas: &Canvas<'_>, y: i32) -> Result<(), Fault> {
-    let half = WIDTH as i32 / 2;
-    for (curves, left) in [(&LOSSES, MARGIN), (&SCORES, half)] {
-        for (i, Curve { name, color, triangles, .. }) in curves.iter().enumerate() {
-            let (x, mark) = (left + 140 * i as i32, y + 7);
-            canvas.draw(&PathElement::new([(x, mark), (x + 24, mark)], color.stroke_width(2)))?;
-            if *triangles {
-                canvas.draw(&TriangleMarker::new((x + 12, mark), 5, color.filled()))?;
-            } else {
-                canvas.draw(&Circle::new((x + 12, mark), 3, color.filled()))?;
-            }
-            text(canvas, name, (x + 30, y), SMALL, &GREY, HPos::Left)?;
-        }
-    }
+    keys(canvas, &LOSSES, (MARGIN, y))?;
+    keys(canvas, &SCORES, (WIDTH as i32 / 2, y))?;
     text(canvas, "thick: mean of seeds; thin: one seed", (WIDTH as i32 - MARGIN, y), SMALL, &GREY, HPos::Right)
+}
+
+/// What line and mark stand for each curve, beside each other from `left` on.
+fn keys(canvas: &Canvas<'_>, curves: &[Curve], (left, y): (i32, i32)) -> Result<(), Fault> {
+    for (i, Curve { name, color, triangles, .. }) in curves.iter().enumerate() {
+        let (x, mark) = (left + 140 * i as i32, y + 7);
+        canvas.draw(&PathElement::new([(x, mark), (x + 24, mark)], color.stroke_width(2)))?;
+        if *triangles {
+            canvas.draw(&TriangleMarker::new((x + 12, mark), 5, color.filled()))?;
+        } else {
+            canvas.draw(&Circle::new((x + 12, mark), 3, color.filled()))?;
+        }
+        text(canvas, name, (x + 30, y), SMALL, &GREY, HPos::Left)?;
+    }
+    Ok(())
 }

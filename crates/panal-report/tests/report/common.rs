@@ -91,3 +91,13 @@ pub(crate) fn best(epoch: usize, score: f64) -> BestEpoch {
         predictions: None,
     }
 }
+
+/// The same run with a probability for each class: `sure(image)` for the predicted one, the rest shared by the others.
+pub(crate) fn with_probabilities(mut run: RunRecord, sure: impl Fn(usize) -> f32) -> RunRecord {
+    let classes = run.data.classes.len();
+    for (image, prediction) in run.predictions.iter_mut().enumerate() {
+        prediction.probabilities = vec![(1.0 - sure(image)) / (classes as f32 - 1.0).max(1.0); classes];
+        prediction.probabilities[prediction.predicted] = sure(image);
+    }
+    run
+}

@@ -5,6 +5,7 @@
 
 mod common;
 mod jsonl;
+mod page;
 mod results;
 mod study;
 mod table;

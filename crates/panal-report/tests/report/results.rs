@@ -7,16 +7,18 @@ use crate::common::{best, epoch, run};
 use panal_report::{ReportError, RunRecord, append_run, check_folder, write_results};
 use serde_json::Value;
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 15] = [
     "README.md",
     "confusion.json",
     "confusion.md",
     "confusion.svg",
     "curves.svg",
     "f1.svg",
+    "index.html",
     "per_class.csv",
     "per_class.json",
     "per_class.md",
+    "reliability.svg",
     "table.csv",
     "table.json",
     "table.md",
@@ -125,7 +127,7 @@ fn csv_has_the_columns_of_json_and_numbers_that_parse() {
 fn best_epoch_is_labelled_as_selection_wherever_people_read_it() {
     let folder = tempfile::tempdir().unwrap();
     write_results(folder.path(), &records()).unwrap();
-    for file in ["README.md", "table.md", "table.tex", "f1.svg"] {
+    for file in ["README.md", "index.html", "table.md", "table.tex", "f1.svg"] {
         let text = read(folder.path(), file);
         assert!(text.contains("best epoch, selected on the evaluation split"), "{file}");
     }
@@ -169,7 +171,7 @@ fn awkward_names_stay_text() {
     let csv = read(folder.path(), "table.csv");
     assert!(csv.contains("\n\"a|b_c, \"\"50%\"\" & <i>\n\\x{y}#$^~`\",0,"), "{csv}");
     assert_eq!(json(folder.path(), "table.json")[0]["row"], name);
-    for plot in ["f1.svg", "curves.svg", "confusion.svg"] {
+    for plot in ["f1.svg", "curves.svg", "confusion.svg", "reliability.svg"] {
         let svg = read(folder.path(), plot);
         assert!(svg.contains("a|b_c, &quot;50%&quot; &amp; &lt;i&gt;") && !svg.contains("<i>"), "{plot}");
     }

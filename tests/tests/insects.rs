@@ -31,12 +31,24 @@ fn without_photographs_the_built_in_lab_runs_and_says_so_once() {
     let folder = results.path().join("insects-resnet10_w24");
     let table = table(&folder);
     assert_eq!((&table[0]["origin"], &table[0]["images"]), (&"synthetic insects".into(), &153.into()));
-    for file in
-        ["table.md", "table.csv", "table.tex", "README.md", "confusion.svg", "curves.svg", "f1.svg", "runs.jsonl"]
-    {
+    for file in [
+        "table.md",
+        "table.csv",
+        "table.tex",
+        "README.md",
+        "index.html",
+        "confusion.svg",
+        "curves.svg",
+        "f1.svg",
+        "reliability.svg",
+        "runs.jsonl",
+    ] {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();
         assert!(text.contains("synthetic insects"), "{file} does not say what the images are");
     }
+    let page = std::fs::read_to_string(folder.join("index.html")).unwrap();
+    assert!(page.contains("lab --row &#39;linear probing&#39; --seeds 1"), "the command is not one to repeat");
+    assert_eq!(page.matches("<img src=\"data:image/jpeg;base64,").count(), page.matches("class=\"said\"").count());
 }
 
 #[test]

@@ -12,7 +12,9 @@ pub(crate) fn commands(records: &[RunRecord]) -> Vec<String> {
 /// `panal 0.1.0, tch 0.24.0, ...` for each set of versions.
 pub(crate) fn versions(records: &[RunRecord]) -> Vec<String> {
     let line = |versions: &crate::Versions| {
-        let rustc = versions.rustc.as_ref().map(|rustc| format!(", rustc {rustc}")).unwrap_or_default();
+        // What the compiler says of itself begins with its name.
+        let rustc = versions.rustc.as_deref().map(|rustc| rustc.strip_prefix("rustc ").unwrap_or(rustc));
+        let rustc = rustc.map(|rustc| format!(", rustc {rustc}")).unwrap_or_default();
         format!("panal {}, tch {}, libtorch {}{rustc}", versions.panal, versions.tch, versions.libtorch)
     };
     distinct(records.iter().map(|record| &record.versions)).into_iter().map(line).collect()

@@ -61,8 +61,13 @@ fn header(table: &Table, records: &[RunRecord]) -> String {
     for row in table.rows.iter().filter(|row| row.comparison == Comparison::Best) {
         let (name, f1) = (html(&table.label(row)), views::spread(&row.last.f1));
         let (accuracy, seeds) = (views::spread(&row.last.accuracy), number_of(row.seeds.len(), "seed"));
+        let others = || table.rows.iter().filter(|other| other.same_data(row) && other.comparison.p().is_some());
+        let equal = others().filter(|other| !other.comparison.is_significantly_worse()).count();
+        let verb = if equal == 1 { "is" } else { "are" };
         out.push_str(&format!(
-            "<p class=\"best\">Best row: <strong>{name}</strong>, macro F1 {f1}, accuracy {accuracy} (last epoch, {seeds}).</p>\n"
+            "<p class=\"best\">Best row: <strong>{name}</strong>, macro F1 {f1}, accuracy {accuracy} (last epoch, {seeds}); \
+             {equal} of {} other rows {verb} not significantly worse.</p>\n",
+            others().count()
         ));
     }
     let mut facts: Vec<(&str, String)> = Vec::new();
@@ -110,7 +115,7 @@ fn seeds(table: &Table) -> String {
     let list = |seeds: &[u64]| seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     match table.rows.split_first() {
         Some((first, others)) if others.iter().all(|row| row.seeds == first.seeds) => {
-            format!("{} a row ({})", first.seeds.len(), list(&first.seeds))
+            format!("{} for each row: {}", first.seeds.len(), list(&first.seeds))
         }
         _ => "not the same for all rows: see the table".to_owned(),
     }

@@ -7,7 +7,7 @@ use crate::grid::{Column, Grid};
 use crate::table::{Row, Table};
 use crate::{ReportError, plot, views};
 
-/// From so many classes on, the pairs that are confused most are told beside the matrix.
+/// From so many classes on, a matrix has no room for figures, and the pairs that are confused most are told below.
 const MANY: usize = 11;
 /// Pairs told.
 const PAIRS: usize = 12;
@@ -18,7 +18,8 @@ pub(super) fn confusion(table: &Table) -> Result<String, ReportError> {
         let name = table.label(row);
         let svg = (plot::confusion_panel_svg(row)?, format!("Confusion matrix of {name}"));
         let caption = format!("{} ({})", html(&name), number_of(row.seeds.len(), "seed"));
-        out.push_str(&figure("confusion", &[svg], &caption));
+        let class = if row.data.classes.len() < MANY { "confusion" } else { "confusion many" };
+        out.push_str(&figure(class, &[svg], &caption));
     }
     out.push_str("</div>\n");
     for row in table.rows.iter().filter(|row| row.data.classes.len() >= MANY) {

@@ -8,6 +8,9 @@ use crate::table::{Row, Table};
 use crate::views::images_per_second;
 use crate::{ReportError, RunRecord, facts, story, views};
 
+/// Classes whose images are counted one by one.
+const LISTED: usize = 10;
+
 pub(super) fn time(table: &Table) -> String {
     let seconds = |seconds: f64| format!("{seconds:.1}");
     let columns: &[Column<'_, Row>] = &[
@@ -45,7 +48,13 @@ pub(super) fn images(table: &Table) -> String {
     let describe = |row: &&Row| {
         let data = &row.data;
         let splits = [("learnt from", &data.train), ("evaluated", &data.evaluation)].map(|(name, split)| {
-            let counts = facts::counts(split, &data.classes);
+            let counts = match (split.per_class.iter().min(), split.per_class.iter().max()) {
+                (Some(least), Some(most)) if data.classes.len() > LISTED => {
+                    let each = if least == most { least.to_string() } else { format!("{least} to {most}") };
+                    format!("{} classes of {each}", data.classes.len())
+                }
+                _ => facts::counts(split, &data.classes),
+            };
             format!("{name}: {} ({counts}); digest {}", number_of(split.images(), "image"), split.digest)
         });
         let title = format!("{} ({}), {}", data.title, data.origin, row.evaluation);

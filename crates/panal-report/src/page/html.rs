@@ -6,7 +6,10 @@ use crate::grid::Grid;
 /// A table in a box of its own, which scrolls where it is too wide. The first `heads` columns head their lines;
 /// `marked` lines stand out.
 pub(super) fn table(caption: &str, grid: &Grid, heads: usize, marked: impl Fn(usize) -> bool) -> String {
-    let columns: String = grid.heads.iter().map(|head| format!("<th scope=\"col\">{}</th>", html(head))).collect();
+    let head = |(column, head): (usize, &String)| {
+        format!("<th scope=\"col\"{}>{}</th>", if column < heads { " class=\"name\"" } else { "" }, html(head))
+    };
+    let columns: String = grid.heads.iter().enumerate().map(head).collect();
     let cell = |(column, text): (usize, &String)| match html(text) {
         text if column < heads => format!("<th scope=\"row\">{text}</th>"),
         text => format!("<td>{text}</td>"),
@@ -18,7 +21,7 @@ pub(super) fn table(caption: &str, grid: &Grid, heads: usize, marked: impl Fn(us
     let lines: String = grid.rows.iter().enumerate().map(line).collect();
     let caption = html(caption);
     format!(
-        "<div class=\"scroll\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\">\n<table>\n<caption>{caption}</caption>\n\
+        "<div class=\"scroll\" role=\"region\" aria-label=\"{caption}\" tabindex=\"0\">\n<table>\n<caption><span>{caption}</span></caption>\n\
          <thead><tr>{columns}</tr></thead>\n<tbody>\n{lines}</tbody>\n</table>\n</div>\n"
     )
 }

@@ -1,16 +1,15 @@
-//! Tables of precision, recall and F1: of each row, of each class, and apart from them those of the best epoch.
+//! Tables of precision, recall and F1: of each row, of each class, and folded up apart from them those of the best epoch.
 
 use super::html::{details, figure, list, table as html_table};
 use crate::grid::{Column, Grid};
 use crate::table::{ClassScores, Row, Table};
-use crate::views::{self, BEST_EPOCH, comparison, missing, spread};
+use crate::views::{self, BEST_EPOCH, comparison, spread};
 use crate::{Comparison, ReportError, plot};
 
 /// Lines of classes that are shown in one table; more are folded up, a table for each row.
 const LINES: usize = 24;
 
 pub(super) fn scores(table: &Table) -> Result<String, ReportError> {
-    let best_f1 = format!("F1 at the {BEST_EPOCH}");
     let columns: &[Column<'_, Row>] = &[
         ("Row", &|row| table.label(row)),
         ("Precision", &|row| spread(&row.last.precision)),
@@ -21,7 +20,6 @@ pub(super) fn scores(table: &Table) -> Result<String, ReportError> {
             format!("{:.3} to {:.3}", row.accuracy_interval.lower, row.accuracy_interval.upper)
         }),
         ("Against the best: p", &comparison),
-        (&best_f1, &|row| row.best.as_ref().map_or_else(missing, |best| spread(&best.f1))),
         ("Seeds", &|row| row.seeds.len().to_string()),
     ];
     let is_best = |line: usize| table.rows[line].comparison == Comparison::Best;

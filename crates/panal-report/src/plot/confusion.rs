@@ -76,7 +76,7 @@ pub(crate) fn confusion_svg(table: &Table) -> Result<String, ReportError> {
 pub(crate) fn confusion_panel_svg(row: &Row) -> Result<String, ReportError> {
     let layout = Layout::of(std::slice::from_ref(row));
     let matrix = layout.cell * row.data.classes.len() as i32;
-    let size = (layout.left() + matrix + MARGIN, MARGIN + matrix + layout.below() + MARGIN);
+    let size = (layout.left() + matrix + MARGIN, MARGIN / 2 + matrix + layout.below() + MARGIN / 2);
     figure("confusion.svg", (size.0 as u32, size.1 as u32), |canvas| {
         panel(canvas, (layout.left(), MARGIN / 2), row, &layout)
     })

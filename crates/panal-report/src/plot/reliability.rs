@@ -99,7 +99,7 @@ fn panel(canvas: &Canvas<'_>, at: (i32, i32), reliability: &Reliability) -> Resu
     let error = format!("ECE {}", views::spread(&reliability.expected_error));
     text(canvas, &error, (corner.0 + 8, corner.1 + 6), TEXT, &BLACK, HPos::Left)?;
 
-    let samples = reliability.pooled.samples as f64;
+    let fullest = bins.iter().map(|(bin, ..)| bin.samples).max().unwrap_or(0).max(1) as f64;
     let mut strip = ChartBuilder::on(&part(PANEL.1 - STRIP, STRIP))
         .x_label_area_size(42)
         .y_label_area_size(58)
@@ -111,12 +111,12 @@ fn panel(canvas: &Canvas<'_>, at: (i32, i32), reliability: &Reliability) -> Resu
         .y_labels(2)
         .y_label_formatter(&|_| String::new())
         .x_label_formatter(&|confidence| format!("{confidence:.1}"))
-        .x_desc("confidence; bars: share of the images")
+        .x_desc("confidence; grey: where the images lie")
         .label_style(("sans-serif", SMALL))
         .draw()?;
     strip.draw_series(bins.iter().map(|(bin, ..)| {
-        let share = bin.samples as f64 / samples;
-        Rectangle::new([(bin.lower, 0.0), (bin.upper, share)], GREY.mix(0.6).filled())
+        let height = bin.samples as f64 / fullest;
+        Rectangle::new([(bin.lower, 0.0), (bin.upper, height)], GREY.mix(0.6).filled())
     }))?;
     Ok(())
 }

@@ -99,6 +99,14 @@ pub enum ReportError {
         /// The most bytes that one may have.
         most: usize,
     },
+    /// Features that make no points of a plane.
+    #[error("embedding `{title}`: {message}")]
+    Embedding {
+        /// What the features are of.
+        title: String,
+        /// The argument, what it may be and what it was.
+        message: String,
+    },
     /// A score cannot be computed.
     #[error(transparent)]
     Metrics(#[from] panal_metrics::MetricsError),

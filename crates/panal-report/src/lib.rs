@@ -3,6 +3,7 @@
 
 mod atomic;
 mod compare;
+mod embedding;
 mod error;
 mod escape;
 mod facts;
@@ -23,6 +24,7 @@ mod transfer;
 mod views;
 
 pub use compare::Comparison;
+pub use embedding::Embedding;
 pub use error::ReportError;
 pub use jsonl::{Runs, append_run, read_runs, rewrite_runs};
 pub use mistakes::Mistake;
@@ -31,7 +33,7 @@ pub use record::{
     RunRecord, Seconds, SplitRecord, Versions, WeightsRecord,
 };
 pub use reliability::Reliability;
-pub use results::{Written, check_folder, write_results, write_results_with};
+pub use results::{Extras, Written, check_folder, write_results, write_results_with};
 pub use study::{Study, StudyPlot};
 pub use table::{ClassScores, Row, Scores, Spread, Table};
 pub use thumbnails::Thumbnails;

@@ -9,7 +9,7 @@ mod wrong;
 
 use crate::escape::html;
 use crate::table::Table;
-use crate::{Comparison, Origin, ReportError, RunRecord, Thumbnails, facts, views};
+use crate::{Comparison, Extras, Origin, ReportError, RunRecord, facts, views};
 
 /// Nothing is fetched, whatever the page holds; its own style, script and pictures stand in it.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
@@ -20,21 +20,24 @@ const SCRIPT: &str = include_str!("page/copy.js");
 pub(crate) fn page(
     table: &Table,
     records: &[RunRecord],
-    thumbnails: &Thumbnails,
+    extras: &Extras,
     has_runs: bool,
 ) -> Result<String, ReportError> {
-    let sections = [
+    let mut sections = vec![
         ("scores", "Scores", scores::scores(table)?),
         ("classes", "Each class", scores::classes(table)),
         ("confusion", "Confusion", figures::confusion(table)?),
         ("curves", "Learning curves", figures::curves(table)?),
         ("reliability", "Reliability", figures::reliability(table)?),
-        ("wrong", "Most confidently wrong", wrong::wrong(table, thumbnails)),
+        ("wrong", "Most confidently wrong", wrong::wrong(table, &extras.thumbnails)),
         ("time", "Time", how::time(table)),
         ("again", "How to repeat it", how::again(table, records)?),
         ("images", "The images", how::images(table)),
         ("files", "Files", how::files(has_runs)),
     ];
+    if !extras.embeddings.is_empty() {
+        sections.insert(6, ("features", "Features", figures::embeddings(&extras.embeddings)?));
+    }
     let links: String =
         sections.iter().map(|(id, title, _)| format!("<li><a href=\"#{id}\">{title}</a></li>\n")).collect();
     let body: String = sections

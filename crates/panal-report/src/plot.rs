@@ -2,6 +2,7 @@
 
 mod confusion;
 mod curves;
+mod embedding;
 mod heat;
 mod lines;
 mod reliability;
@@ -13,6 +14,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 pub(crate) use confusion::{confusion_panel_svg, confusion_svg};
 pub(crate) use curves::{curve_panel_svgs, curves_svg};
+pub(crate) use embedding::{DISTINCT, embedding_svg};
 pub(crate) use heat::heat_svg;
 pub(crate) use lines::lines_svg;
 pub(crate) use reliability::{reliability_panel_svg, reliability_svg};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::atomic::Staged;
-use crate::{ReportError, RunRecord, Table, Thumbnails, flat, page, plot, story, views};
+use crate::{Embedding, ReportError, RunRecord, Table, Thumbnails, flat, page, plot, story, views};
 
 /// What [`write_results`] wrote.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +12,15 @@ pub struct Written {
     pub table: Table,
     /// Paths of the files.
     pub files: Vec<PathBuf>,
+}
+
+/// What a page shows beside that which records hold; nothing by default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Extras {
+    /// Small pictures of the images in [`Row::mistakes`](crate::Row). Those that are missing are left out, those without a place too.
+    pub thumbnails: Thumbnails,
+    /// Features as points of a plane, in a section of their own.
+    pub embeddings: Vec<Embedding>,
 }
 
 /// Checks, before hours of training, that results can be written into `folder`, which is made where it does not exist.
@@ -31,11 +40,10 @@ pub fn check_folder(folder: &Path) -> Result<(), ReportError> {
 /// # Errors
 /// [`ReportError::NoRecords`], [`ReportError::Record`] for a record that contradicts itself, [`ReportError::Write`] naming the folder.
 pub fn write_results(folder: &Path, records: &[RunRecord]) -> Result<Written, ReportError> {
-    write_results_with(folder, Table::new(records)?, records, &Thumbnails::new())
+    write_results_with(folder, Table::new(records)?, records, &Extras::default())
 }
 
-/// The same for a table of `records` that was made already, with small pictures of the images in [`Row::mistakes`](crate::Row).
-/// Those that are missing are left out of the page, those that it has no place for too.
+/// The same for a table of `records` that was made already, with more for the page to show.
 ///
 /// # Errors
 /// As [`write_results`].
@@ -43,7 +51,7 @@ pub fn write_results_with(
     folder: &Path,
     table: Table,
     records: &[RunRecord],
-    thumbnails: &Thumbnails,
+    extras: &Extras,
 ) -> Result<Written, ReportError> {
     let (rows, per_class) = (flat::rows(&table), flat::per_class(&table));
     let mut staged = Staged::new(folder)?;
@@ -62,6 +70,6 @@ pub fn write_results_with(
     staged.add("reliability.svg", plot::reliability_svg(&table)?)?;
     let has_runs = folder.join("runs.jsonl").exists();
     staged.add("README.md", story::story(&table, records, has_runs)?)?;
-    staged.add("index.html", page::page(&table, records, thumbnails, has_runs)?)?;
+    staged.add("index.html", page::page(&table, records, extras, has_runs)?)?;
     Ok(Written { files: staged.commit()?, table })
 }

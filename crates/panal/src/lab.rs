@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use panal_report::{RunRecord, Table, check_folder, read_runs, render_terminal, rewrite_runs, write_results_with};
+use panal_report::{
+    Extras, RunRecord, Table, check_folder, read_runs, render_terminal, rewrite_runs, write_results_with,
+};
 
 use crate::cli::{Global, LabArgs};
 use crate::config::{Lab, Row};
@@ -55,8 +57,8 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     let table = Table::new(&records)?;
     // With folds, the training images are those that were predicted.
     let evaluated = if args.folds.is_some() { &data.train } else { &data.eval };
-    let thumbnails = thumbnails::of_mistakes(&table, evaluated.as_ref());
-    let written = write_results_with(&folder, table, &records, &thumbnails)?;
+    let extras = Extras { thumbnails: thumbnails::of_mistakes(&table, evaluated.as_ref()), ..Extras::default() };
+    let written = write_results_with(&folder, table, &records, &extras)?;
     if global.json {
         print!("{}", std::fs::read_to_string(folder.join("table.json"))?);
     } else {

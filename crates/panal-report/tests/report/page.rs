@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use panal_report::{ReportError, RunRecord, Table, Thumbnails, write_results, write_results_with};
+use panal_report::{Embedding, Extras, ReportError, RunRecord, Table, Thumbnails, write_results, write_results_with};
 use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::common::{best, epoch, run, with_probabilities};
@@ -38,8 +38,12 @@ fn page(records: &[RunRecord]) -> String {
 }
 
 fn page_with(records: &[RunRecord], thumbnails: &Thumbnails) -> String {
+    page_and(records, &Extras { thumbnails: thumbnails.clone(), ..Extras::default() })
+}
+
+fn page_and(records: &[RunRecord], extras: &Extras) -> String {
     let folder = tempfile::tempdir().unwrap();
-    write_results_with(folder.path(), Table::new(records).unwrap(), records, thumbnails).unwrap();
+    write_results_with(folder.path(), Table::new(records).unwrap(), records, extras).unwrap();
     fs::read_to_string(folder.path().join("index.html")).unwrap()
 }
 
@@ -304,7 +308,10 @@ fn its_structure_is_what_a_screen_reader_needs() {
 
 #[test]
 fn drawings_have_no_colour_that_dark_and_light_do_not_know() {
-    let html = page(&records());
+    let classes: Vec<String> = (0..5).map(|class| class.to_string()).collect();
+    let features: Vec<Vec<f32>> = (0..5).map(|i| vec![i as f32, (i * i) as f32]).collect();
+    let embedding = Embedding::pca("all colours", &classes, &[0, 1, 2, 3, 4], &features).unwrap();
+    let html = page_and(&records(), &Extras { embeddings: vec![embedding], ..Extras::default() });
     let document = parsed(&html);
     let style = all(&document, "style").next().unwrap().text().unwrap();
     for node in document.descendants() {
@@ -429,4 +436,26 @@ fn a_hundred_classes_are_folded_up_and_their_confusions_told() {
     let confused = lines(section(&document, "confusion"));
     assert_eq!(confused[1..], [vec!["class 7", "class 3", "2", "0.667"], vec!["class 50", "class 51", "1", "0.500"]]);
     assert!(html.len() < 200_000, "{} bytes", html.len());
+}
+
+#[test]
+fn features_are_shown_where_they_are_handed_in() {
+    let features: Vec<Vec<f32>> = (0..30).map(|i| vec![(i % 5) as f32, (i * i % 7) as f32, 0.5]).collect();
+    let labels: Vec<usize> = (0..30).map(|i| i % 3).collect();
+    let classes = ["<i>ants</i>", "bees", "wasps"].map(str::to_owned);
+    let embedding = Embedding::pca("the <b>backbone", &classes, &labels, &features).unwrap();
+    let many: Vec<String> = (0..16).map(|class| class.to_string()).collect();
+    let other = Embedding::pca("other", &many, &labels, &features).unwrap();
+    let html = page_and(&records(), &Extras { embeddings: vec![embedding, other], ..Extras::default() });
+    let document = parsed(&html);
+    let figures: Vec<Node<'_, '_>> =
+        section(&document, "features").descendants().filter(|node| node.has_tag_name("figure")).collect();
+    let said = text_of(figures[0]);
+    assert!(said.contains("the <b>backbone: 30 images; the two components have 100 % of the variance"), "{said}");
+    assert!(said.contains("<i>ants</i>") && said.contains("component 1 ("), "{said}");
+    // A third of the images are ants, and one more circle stands beside their name.
+    let circles = figures[0].descendants().filter(|node| node.tag_name().name() == "circle").count();
+    assert_eq!(circles, 11);
+    assert!(text_of(figures[1]).contains("16 classes, so marks repeat"));
+    assert!(!page(&records()).contains("id=\"features\""));
 }

@@ -75,6 +75,11 @@ impl Conv {
         Ok(Self { bias: Some(at.parameter("bias", &[spec.outputs], Init::Zeros)?), ..conv })
     }
 
+    /// A handle on the weight.
+    pub(crate) fn weight(&self) -> Tensor {
+        self.weight.shallow_clone()
+    }
+
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let ConvSpec { kernel, stride, groups, .. } = self.spec;
         let padding = (kernel - 1) / 2;
@@ -94,11 +99,21 @@ impl Conv {
     }
 }
 
+/// Batch norm with the statistics of `x` itself, and parameters from anywhere.
+pub(crate) fn batch_normalised(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    NormSpec { eps, momentum }: NormSpec,
+) -> Result<Tensor, TchError> {
+    x.f_batch_norm(Some(weight), Some(bias), None, None, true, momentum, eps, false)
+}
+
 /// The two constants of a batch norm.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NormSpec {
     /// Added to the variance.
-    eps: f64,
+    pub(crate) eps: f64,
     /// Share of the batch in the updated running statistics.
     momentum: f64,
 }
@@ -133,6 +148,11 @@ impl BatchNorm {
         })
     }
 
+    /// Handles on weight and bias.
+    pub(crate) fn parameters(&self) -> [Tensor; 2] {
+        [self.weight.shallow_clone(), self.bias.shallow_clone()]
+    }
+
     /// Normalises with the running statistics, which stay as they are.
     pub(crate) fn eval(&self, x: &Tensor) -> Result<Tensor, TchError> {
         self.forward(x, false)
@@ -142,6 +162,11 @@ impl BatchNorm {
     pub(crate) fn train(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let _ = self.num_batches_tracked.shallow_clone().f_add_scalar_(1)?;
         self.forward(x, true)
+    }
+
+    /// Normalises with the batch's statistics; the running ones stay as they are.
+    pub(crate) fn batch(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        batch_normalised(x, &self.weight, &self.bias, self.spec)
     }
 
     fn forward(&self, x: &Tensor, training: bool) -> Result<Tensor, TchError> {

@@ -5,6 +5,7 @@
 mod arch;
 mod builtin;
 mod classifier;
+mod conv4;
 mod efficientnet;
 mod error;
 mod folded;
@@ -13,13 +14,16 @@ mod load;
 mod mobilenet_v2;
 mod mode;
 mod projector;
+mod relation_head;
 mod resnet;
 mod spec;
 
 pub use arch::{Arch, Interpolation, Preprocessing};
 pub use builtin::insects_weights;
 pub use classifier::{Classifier, Part};
+pub use conv4::{Conv4, Conv4Spec, Norms, Statistics};
 pub use error::ModelError;
 pub use folded::Folded;
 pub use projector::{Projector, ProjectorSpec};
+pub use relation_head::RelationHead;
 pub use spec::{ModelSpec, Stem};

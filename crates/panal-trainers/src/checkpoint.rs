@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 use panal_models::Classifier;
 use panal_optim::Optimizer;
-use panal_tensor::{Weights, read_weights, write_safetensors};
+use panal_tensor::{Store, Weights, read_weights, write_safetensors};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -113,14 +113,14 @@ impl<'a> Checkpoint<'a> {
     pub(crate) fn save<'t>(
         &mut self,
         state: &impl Serialize,
-        model: &Classifier,
+        model: &Store,
         optimizer: Option<&Optimizer>,
         group: &str,
         own: impl IntoIterator<Item = (&'t str, &'t Tensor)>,
     ) -> Result<(), TrainError> {
         let Some(spec) = self.spec else { return Ok(()) };
         let mut tensors: Vec<(String, Tensor)> = Vec::new();
-        tensors.extend(model.store().iter().map(|(name, tensor, _)| (format!("model/{name}"), tensor.shallow_clone())));
+        tensors.extend(model.iter().map(|(name, tensor, _)| (format!("model/{name}"), tensor.shallow_clone())));
         if let Some(optimizer) = optimizer {
             tensors.extend(optimizer.state()?.into_iter().map(|(name, tensor)| (format!("optim/{name}"), tensor)));
         }

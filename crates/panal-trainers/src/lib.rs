@@ -5,6 +5,7 @@ mod checkpoint;
 mod error;
 mod evaluate;
 mod feed;
+mod fewshot;
 mod frozen;
 mod log;
 mod spec;
@@ -14,6 +15,10 @@ mod transfer;
 pub use checkpoint::CheckpointSpec;
 pub use error::TrainError;
 pub use evaluate::{Predictions, Scores, Split, evaluate, features};
+pub use fewshot::{
+    Adapt, AffineSpec, BatchNormUse, ClassShare, Episodic, EpisodicEpoch, EpisodicRun, EpisodicSpec, FewShotImages,
+    FewShotNet, FewShotSpec, Judged, MethodSpec, Order, Tone, judge,
+};
 pub use frozen::{
     Bank, FitSpec, GridPoint, KnnSpec, Logistic, ProbeOutcome, ProbeSpec, knn, linear_probe, logistic_regression,
     untouched,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Scores, SslEpoch};
+use crate::{EpisodicEpoch, Scores, SslEpoch};
 
 /// One optimisation step, after it was taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,6 +80,8 @@ pub trait Log {
     fn ssl_step(&mut self, _step: &SslStep) {}
     /// An epoch of self-supervised pretraining ended.
     fn ssl_epoch(&mut self, _epoch: &SslEpoch) {}
+    /// An epoch of learning by episodes ended.
+    fn episodic_epoch(&mut self, _epoch: &EpisodicEpoch) {}
     /// A batch of a pass without training is done.
     fn pass(&mut self, _pass: &PassLog) {}
     /// A checkpoint was found and the loop goes on from it.

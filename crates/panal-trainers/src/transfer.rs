@@ -184,7 +184,7 @@ impl Transfer<'_> {
                     state.tally(value, correct(&logits, &examples.labels)?, images, lr, &mut clock);
                     let stop = self.stop.load(Ordering::Relaxed);
                     if stop || (state.step < steps && keeper.is_due()) {
-                        keeper.save(&state, model, Some(&optimizer), EVAL, kept(&last, &best))?;
+                        keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept(&last, &best))?;
                     }
                     if stop {
                         return Err(TrainError::Interrupted { steps: state.steps, checkpoint: keeper.path() });
@@ -210,10 +210,10 @@ impl Transfer<'_> {
                 if state.epoch == phase.epochs {
                     break;
                 }
-                keeper.save(&state, model, Some(&optimizer), EVAL, kept(&last, &best))?;
+                keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept(&last, &best))?;
             }
             (state.phase, state.epoch) = (state.phase + 1, 0);
-            keeper.save(&state, model, None, EVAL, kept(&last, &best))?;
+            keeper.save(&state, model.store(), None, EVAL, kept(&last, &best))?;
         }
         model.set_trainable(Part::All)?;
 

@@ -284,7 +284,7 @@ fn save(
 ) -> Result<(), TrainError> {
     keeper.save(
         state,
-        encoder,
+        encoder.store(),
         Some(optimizer),
         "projector",
         projector.store().iter().map(|(name, tensor, _)| (name, tensor)),

@@ -60,6 +60,9 @@ pub(crate) enum Command {
     /// Learn features from images without labels (SimCLR), and see what they are worth
     #[command(subcommand)]
     Ssl(Ssl),
+    /// Learn to tell new classes apart from few images of each
+    #[command(subcommand)]
+    Fewshot(Fewshot),
     /// Measure this machine: how fast images are loaded, how fast a network computes
     #[command(subcommand)]
     Bench(Bench),
@@ -75,6 +78,70 @@ pub(crate) enum Ssl {
     Table(TableArgs),
     /// Pretrain and judge over a grid of settings: the studies of the SimCLR paper
     Study(StudyArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Fewshot {
+    /// Train a learner by episodes, and judge it on those of the configuration
+    Train(FewshotTrainArgs),
+    /// Judge learners, and floors that learn nothing, on the same episodes
+    Eval(FewshotEvalArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FewshotTrainArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
+    /// Another method than the configuration's, with its usual settings
+    #[arg(long, value_name = "METHOD", value_enum)]
+    pub(crate) method: Option<FewshotMethod>,
+
+    /// Key of every random draw
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Where the learner goes: learner.safetensors, record.json and checkpoint.safetensors
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// The methods of few-shot learning, and their variants.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum FewshotMethod {
+    Prototypical,
+    Matching,
+    Relation,
+    Siamese,
+    Maml,
+    FirstOrderMaml,
+    Anil,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FewshotEvalArgs {
+    /// What is judged: learner.safetensors files that `panal fewshot train` wrote; the floors alone where there are none
+    #[arg(value_name = "FILE")]
+    pub(crate) learners: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
+    /// Judge on the episodes of this file in place of those of the configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) replay: Option<PathBuf>,
+
+    /// Write the episodes to this file, so that others can be held to them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write_episodes: Option<PathBuf>,
+
+    /// Leave out the floors: the modified Hausdorff distance of drawings, and nearest pixels
+    #[arg(long)]
+    pub(crate) no_floors: bool,
+
+    /// Write everything that was found to this file, JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

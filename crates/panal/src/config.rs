@@ -189,14 +189,21 @@ pub(crate) fn read_table(
     let mut changes: Vec<(String, Value)> = Vec::new();
     changes.extend(args.model.clone().map(|model| ("model".into(), Value::String(model))));
     changes.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-    for set in &args.sets {
-        let (key, value) = set.split_once('=').ok_or_else(|| anyhow!("--set takes KEY=VALUE, got `{set}`"))?;
-        changes.push((key.trim().to_owned(), parse_value(value.trim())));
-    }
     for (key, value) in changes {
         assign(&mut table, &key, value).with_context(|| format!("cannot set `{key}` in {origin}"))?;
     }
+    set(&mut table, &args.sets).with_context(|| format!("in {origin}"))?;
     Ok((origin, table))
+}
+
+/// What `--set` says.
+pub(crate) fn set(table: &mut Table, sets: &[String]) -> Result<()> {
+    for set in sets {
+        let (key, value) = set.split_once('=').ok_or_else(|| anyhow!("--set takes KEY=VALUE, got `{set}`"))?;
+        let key = key.trim();
+        assign(table, key, parse_value(value.trim())).with_context(|| format!("cannot set `{key}`"))?;
+    }
+    Ok(())
 }
 
 /// The configuration that a table means: phases take what `[defaults]` says, operations without a size the model's own.

@@ -111,6 +111,16 @@ pub(crate) fn open_unlabelled(what: &str, skip_bad: bool, console: &Console) -> 
     Ok(Unlabelled { id, title, origin, images: kept(Arc::new(folder)), watch: None, excluded })
 }
 
+/// A folder as it is, or that of a data set of the catalogue, which is fetched.
+pub(crate) fn find_folder(what: &str, console: &Console) -> Result<std::path::PathBuf> {
+    Place::find(what, console).map(|place| place.folder)
+}
+
+/// The files of a folder that are not used.
+pub(crate) fn excluded(images: &ImageFolder) -> Vec<ExcludedFile> {
+    images.excluded().iter().map(excluded_file).collect()
+}
+
 /// The drawn data set of this name, if there is one; a folder called so is meant by `./NAME`.
 fn draw(what: &str) -> Result<Option<Data>> {
     let Some((id, title, open)) = DRAWN.into_iter().find(|(id, ..)| *id == what) else { return Ok(None) };

@@ -11,6 +11,7 @@ mod console;
 mod data;
 mod device;
 mod evaluate;
+mod fewshot;
 mod interrupt;
 mod lab;
 mod memory;
@@ -59,6 +60,7 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
         Command::Data(args) => data::run(args, &cli.global, console),
         Command::Device => device::run(&cli.global),
         Command::Ssl(command) => ssl::run(command, &cli.global, console),
+        Command::Fewshot(command) => fewshot::run(command, &cli.global, console),
         Command::Bench(bench) => bench::run(bench, &cli.global),
     }
 }

@@ -5,7 +5,7 @@ use panal_models::{Conv4, Norms};
 use panal_tensor::{Init, Store};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use tch::{Kind, Reduction, Tensor};
+use tch::{Reduction, Tensor};
 
 use super::net::{Method, embedded};
 use super::task::{Labels, Task};
@@ -96,7 +96,7 @@ fn partners(labels: &Labels, truth: &[i64], rng: &mut ChaCha8Rng) -> [Vec<i64>; 
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
+    use tch::{Device, Kind};
 
     use super::*;
     use crate::fewshot::task::plain::{Rows, far, random};

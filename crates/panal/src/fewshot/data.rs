@@ -1,0 +1,228 @@
+//! What few-shot learners learn from and are judged by: several data sets as one, nothing of one in the other. Nothing is drawn or
+//! learnt here but the list of episodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use image::RgbImage;
+use panal_data::{BadFiles, DataError, DataSource, EpisodeList, Episodes, ImageFolder, OneShotRuns, leaks};
+
+use super::config::Test;
+use crate::console::Console;
+use crate::data;
+
+/// Images, and the episodes of them that learners are judged by.
+pub(crate) struct Judging {
+    pub(crate) images: Arc<dyn DataSource>,
+    pub(crate) list: EpisodeList,
+}
+
+/// The data sets of these names as one; a class of which an earlier one has an image is left out of the later one.
+pub(crate) fn open_training(names: &[String], skip_bad: bool, console: &Console) -> Result<Arc<dyn DataSource>> {
+    let mut whole: Option<Arc<dyn DataSource>> = None;
+    for name in names {
+        let next = open_classes(&data::find_folder(name, console)?, skip_bad)?;
+        whole = Some(match whole {
+            None => next,
+            Some(before) => {
+                let next = without_shared(before.as_ref(), next, name)?;
+                Arc::new(Joined::new(vec![before, next])?)
+            }
+        });
+    }
+    let whole = whole.context("no data set is named")?;
+    tracing::info!("to learn from: {} images of {} classes", whole.len(), whole.classes().len());
+    Ok(whole)
+}
+
+/// What `test` names, less the classes that there are images of in `train`.
+pub(crate) fn open_test(
+    test: &Test,
+    train: &dyn DataSource,
+    replay: Option<&Path>,
+    skip_bad: bool,
+    console: &Console,
+) -> Result<Judging> {
+    let folder = data::find_folder(&test.data, console)?;
+    let runs = match &test.draw {
+        Some(_) => None,
+        None => Some(OneShotRuns::open(&folder).with_context(|| {
+            format!("test.draw is missing, so that {} is read as the runs of a one-shot task", folder.display())
+        })?),
+    };
+    let (images, list): (Arc<dyn DataSource>, _) = match (runs, &test.draw) {
+        (Some(runs), _) => {
+            let shared = leaks(train, &runs)?;
+            if !shared.images.is_empty() {
+                bail!("the images to learn from are among those of the one-shot task: {shared}");
+            }
+            let list =
+                EpisodeList { source: runs.name().to_owned(), seed: None, spec: None, episodes: runs.runs().to_vec() };
+            (Arc::new(runs), list)
+        }
+        (None, Some(draw)) => {
+            let images = without_shared(train, open_classes(&folder, skip_bad)?, &test.data)?;
+            let images: Arc<dyn DataSource> = Arc::new(Joined::new(vec![images])?);
+            let list = Episodes::new(images.as_ref(), draw.episode.clone(), draw.seed)?.list(draw.episodes)?;
+            (images, list)
+        }
+        (None, None) => bail!("test.draw is missing"),
+    };
+    let list = match replay {
+        Some(path) => EpisodeList::read(path, images.as_ref())?,
+        None => list,
+    };
+    let classes = images.class_counts().into_iter().filter(|&count| count > 0).count();
+    tracing::info!("to be judged by: {} episodes of {} images of {classes} classes", list.episodes.len(), images.len());
+    Ok(Judging { images, list })
+}
+
+/// A folder of classes, or of groups of classes.
+fn open_classes(folder: &Path, skip_bad: bool) -> Result<Arc<dyn DataSource>> {
+    let bad = if skip_bad { BadFiles::Skip } else { BadFiles::Error };
+    let images =
+        if has_groups(folder)? { ImageFolder::open_grouped(folder, bad) } else { ImageFolder::open(folder, bad) }?;
+    data::report_excluded(&data::excluded(&images));
+    Ok(Arc::new(images))
+}
+
+/// Whether there are folders in the folders of a folder.
+fn has_groups(folder: &Path) -> Result<bool> {
+    let below = |folder: &Path| -> Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        Ok(paths.into_iter().filter(|path| path.is_dir()).collect())
+    };
+    for inner in below(folder)? {
+        if !below(&inner)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// `images` without the classes of which `known` has an image, byte for byte.
+fn without_shared(known: &dyn DataSource, images: Arc<dyn DataSource>, name: &str) -> Result<Arc<dyn DataSource>> {
+    let shared = leaks(known, images.as_ref())?;
+    if shared.images.is_empty() {
+        return Ok(images);
+    }
+    let ids: BTreeSet<&str> = shared.images.iter().map(|image| image.test.as_str()).collect();
+    let leaked = (0..images.len()).filter(|&index| ids.contains(images.id(index).as_str()));
+    let classes: BTreeSet<usize> = leaked.map(|index| images.label(index)).collect();
+    tracing::info!("{name}: {} classes are left out, for others have their images:\n{shared}", classes.len());
+    let kept: Vec<usize> = (0..images.len()).filter(|&index| !classes.contains(&images.label(index))).collect();
+    if kept.is_empty() {
+        bail!("{name}: nothing is left, for other data sets have images of every class");
+    }
+    Ok(Arc::new(panal_data::Subset::new(images, kept)?))
+}
+
+/// Several data sets as one; classes without images are gone.
+struct Joined {
+    parts: Vec<Arc<dyn DataSource>>,
+    name: String,
+    classes: Vec<String>,
+    groups: Vec<String>,
+    group_of: Vec<Option<usize>>,
+    /// Part, index in it, and class.
+    images: Vec<(usize, usize, usize)>,
+}
+
+impl Joined {
+    fn new(parts: Vec<Arc<dyn DataSource>>) -> Result<Self> {
+        let name = parts.iter().map(|part| part.name().to_owned()).collect::<Vec<_>>().join(" + ");
+        let mut this = Self {
+            parts: Vec::new(),
+            name,
+            classes: Vec::new(),
+            groups: Vec::new(),
+            group_of: Vec::new(),
+            images: Vec::new(),
+        };
+        let mut seen = BTreeSet::new();
+        for (at, part) in parts.iter().enumerate() {
+            let mut places: BTreeMap<usize, usize> = BTreeMap::new();
+            let mut groups: BTreeMap<usize, usize> = BTreeMap::new();
+            for index in 0..part.len() {
+                let old = part.label(index);
+                let class = match places.get(&old) {
+                    Some(class) => *class,
+                    None => {
+                        let name = part.classes()[old].clone();
+                        if !seen.insert(name.clone()) {
+                            bail!("the class {name} is in two of the data sets {}: rename one", this.name);
+                        }
+                        this.classes.push(name);
+                        let group = part.group(old).map(|group| {
+                            *groups.entry(group).or_insert_with(|| {
+                                this.groups.push(part.groups()[group].clone());
+                                this.groups.len() - 1
+                            })
+                        });
+                        this.group_of.push(group);
+                        places.insert(old, this.classes.len() - 1);
+                        this.classes.len() - 1
+                    }
+                };
+                this.images.push((at, index, class));
+            }
+        }
+        if this.group_of.iter().any(Option::is_some) && this.group_of.iter().any(Option::is_none) {
+            bail!(
+                "of the data sets {} some have groups and some have none: give all of them groups, or none",
+                this.name
+            );
+        }
+        this.parts = parts;
+        Ok(this)
+    }
+
+    fn at(&self, index: usize) -> (&dyn DataSource, usize) {
+        let (part, inner, _) = self.images[index];
+        (self.parts[part].as_ref(), inner)
+    }
+}
+
+impl DataSource for Joined {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    fn group(&self, class: usize) -> Option<usize> {
+        self.group_of.get(class).copied().flatten()
+    }
+
+    fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    fn label(&self, index: usize) -> usize {
+        self.images[index].2
+    }
+
+    fn id(&self, index: usize) -> String {
+        let (part, inner) = self.at(index);
+        part.id(inner)
+    }
+
+    fn image(&self, index: usize) -> Result<RgbImage, DataError> {
+        let (part, inner) = self.at(index);
+        part.image(inner)
+    }
+
+    fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
+        let (part, inner) = self.at(index);
+        part.content_digest(inner)
+    }
+}

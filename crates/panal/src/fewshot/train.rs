@@ -1,0 +1,172 @@
+//! `panal fewshot train`: a learner from episodes, judged at the end.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use panal_data::{DataSource, Episodes};
+use panal_trainers::{
+    CheckpointSpec, Episodic, EpisodicEpoch, FewShotImages, FewShotNet, Log, MethodSpec, PassLog, StepLog, judge,
+};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::learner::{self, Card};
+use super::{config, data};
+use crate::cli::{FewshotTrainArgs, Global};
+use crate::console::Console;
+use crate::run::hex;
+use crate::{device, interrupt, record, unfinished};
+
+pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -> Result<()> {
+    let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let study = config::load(&args.config, args.method)?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    let device = device::choose(global)?;
+    let source = data::open_training(&study.data, args.config.skip_bad, console)?;
+    let judging = data::open_test(&study.test, source.as_ref(), None, args.config.skip_bad, console)?;
+    let (digest, test_digest) = (source.digest()?, judging.images.digest()?);
+
+    let spec = &study.learner;
+    let mut net = FewShotNet::new(spec, device, args.seed)?;
+    let load = |source: &dyn DataSource| FewShotImages::load(source, spec.network.side, spec.tone, device);
+    let (images, test_images) = (load(source.as_ref())?, load(judging.images.as_ref())?);
+    let episodes = Episodes::new(source.as_ref(), study.training.episode.clone(), args.seed)?;
+    let versions = record::versions();
+    let origin = json!({
+        "learner": spec, "training": study.training, "data": { "names": study.data, "digest": digest },
+        "seed": args.seed, "device": panal_tensor::device_name(device), "versions": versions,
+    });
+    let checkpoint = CheckpointSpec {
+        path: args.out.join("checkpoint.safetensors"),
+        every: Duration::from_secs_f64(args.config.checkpoint_every),
+        fingerprint: hex(&Sha256::digest(origin.to_string())),
+        resume: args.config.resume,
+    };
+    let name = name_of(&spec.method);
+    let training = Episodic {
+        images: &images,
+        episodes: &episodes,
+        spec: &study.training,
+        seed: args.seed,
+        checkpoint: Some(&checkpoint),
+        stop: interrupt::stop(),
+    };
+    let mut log =
+        EpisodeLog::new(console, format!("{}, {name}, seed {}", study.name, args.seed), study.training.epochs);
+    let trained = training.run(&mut net, &mut log)?;
+
+    let path = args.out.join("learner.safetensors");
+    let card = Card { spec: spec.clone(), name: name.clone(), seed: args.seed, trained_on: digest.clone(), origin };
+    learner::write(&path, &net, &card)?;
+    let judged = judge(&net, &test_images, &judging.list.episodes, &mut log)?;
+    let interval = judged.interval()?;
+    let record = json!({
+        "format": 1, "kind": "few-shot training", "title": study.title, "config": study,
+        "data": { "digest": digest, "images": source.len(), "classes": source.classes().len() },
+        "test": { "digest": test_digest, "episodes": judging.list.episodes.len(), "accuracy": interval.estimate,
+                  "lower": interval.lower, "upper": interval.upper, "level": interval.level,
+                  "per_episode": judged.accuracy },
+        "seed": args.seed, "device": panal_tensor::device_name(device), "versions": versions,
+        "command": record::command(), "started_at": started_at,
+        "steps": trained.steps, "seconds": trained.seconds, "epochs": trained.epochs,
+    });
+    unfinished::write(&args.out.join("record.json"), format!("{record:#}\n").as_bytes())?;
+    if global.json {
+        let result = json!({
+            "learner": path, "accuracy": interval.estimate, "lower": interval.lower, "upper": interval.upper,
+            "episodes": judging.list.episodes.len(), "steps": trained.steps, "seconds": trained.seconds,
+        });
+        println!("{result:#}");
+        return Ok(());
+    }
+    println!(
+        "{name}: accuracy {:.1} % [{:.1}, {:.1}] over {} episodes (last epoch), {:.0} s of training",
+        100.0 * interval.estimate,
+        100.0 * interval.lower,
+        100.0 * interval.upper,
+        judging.list.episodes.len(),
+        trained.seconds
+    );
+    println!("learner: {}", path.display());
+    Ok(())
+}
+
+/// A method's name in tables.
+fn name_of(method: &MethodSpec) -> String {
+    use panal_trainers::{Adapt, Order};
+    match method {
+        MethodSpec::Prototypical {} => "prototypical".into(),
+        MethodSpec::Matching { .. } => "matching".into(),
+        MethodSpec::Relation { .. } => "relation".into(),
+        MethodSpec::Siamese { .. } => "siamese".into(),
+        MethodSpec::Maml { order, adapt, .. } => {
+            let name = if *adapt == Adapt::Head { "anil" } else { "maml" };
+            if *order == Order::First { format!("first-order {name}") } else { name.into() }
+        }
+    }
+}
+
+/// Tells of a run on the console.
+pub(crate) struct EpisodeLog<'a> {
+    console: &'a Console,
+    title: String,
+    epochs: usize,
+    bar: Option<ProgressBar>,
+    last_line: Instant,
+}
+
+/// Least time between two plain log lines.
+const PLAIN_EVERY: Duration = Duration::from_secs(20);
+
+impl<'a> EpisodeLog<'a> {
+    pub(crate) fn new(console: &'a Console, title: String, epochs: usize) -> Self {
+        Self { console, title, epochs, bar: None, last_line: Instant::now() }
+    }
+
+    fn at(&mut self, done: usize, of: usize, what: &str) {
+        let title = &self.title;
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = self.console.bar(of as u64, "{prefix} {bar:24} {pos}/{len} {msg} {eta} left");
+            bar.set_prefix(title.clone());
+            bar
+        });
+        bar.set_message(what.to_owned());
+        bar.set_position(done as u64);
+        if !self.console.draws() && self.last_line.elapsed() > PLAIN_EVERY {
+            self.last_line = Instant::now();
+            tracing::info!("{title}: {what}, {done}/{of}");
+        }
+        if done == of
+            && let Some(bar) = self.bar.take()
+        {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Log for EpisodeLog<'_> {
+    fn step(&mut self, step: &StepLog) {
+        let what = format!("epoch {}/{}, loss {:.3}", step.epoch + 1, self.epochs, step.loss);
+        self.at(step.step + 1, step.steps, &what);
+    }
+
+    fn episodic_epoch(&mut self, epoch: &EpisodicEpoch) {
+        self.last_line = Instant::now();
+        let EpisodicEpoch { epoch, loss, accuracy, seconds, .. } = epoch;
+        tracing::info!(
+            "{}: epoch {}/{}, loss {loss:.3}, accuracy {accuracy:.3} ({seconds:.1} s)",
+            self.title,
+            epoch + 1,
+            self.epochs
+        );
+    }
+
+    fn pass(&mut self, pass: &PassLog) {
+        self.at(pass.done, pass.of, pass.what);
+    }
+
+    fn resumed(&mut self, _: usize, epoch: usize, step: usize) {
+        tracing::info!("{}: going on from epoch {}, step {}", self.title, epoch + 1, step + 1);
+    }
+}

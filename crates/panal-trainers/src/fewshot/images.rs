@@ -102,7 +102,7 @@ impl FewShotImages {
 
     /// An episode as it is.
     pub(crate) fn task(&self, episode: &Episode) -> Result<Task, TrainError> {
-        self.task_with(episode, |images| Ok(images))
+        self.task_with(episode, Ok)
     }
 
     /// An episode whose images are bent, each by draws of its own from `seed` and the episode's number.
@@ -150,7 +150,7 @@ impl FewShotImages {
     /// `[N, C, FINER side, FINER side]` f32 from 0 to 1, each turned as its item says.
     fn turned(&self, items: &[&EpisodeItem]) -> Result<Tensor, TrainError> {
         let device = self.pixels.device();
-        let rows = |rows: Vec<i64>| Ok::<_, tch::TchError>(Tensor::f_from_slice(&rows)?.f_to(device)?);
+        let rows = |rows: Vec<i64>| Tensor::f_from_slice(&rows)?.f_to(device);
         let all = rows(items.iter().map(|item| item.image as i64).collect())?;
         let mut images = self.pixels.f_index_select(0, &all)?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
         for (turns, rotation) in Rotation::ALL.into_iter().enumerate().skip(1) {

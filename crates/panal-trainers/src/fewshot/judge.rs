@@ -40,7 +40,7 @@ impl Judged {
     /// [`TrainError::Spec`] where there are not as many answers as queries.
     pub fn of(episodes: &[Episode], predicted: Vec<Vec<usize>>) -> Result<Self, TrainError> {
         if predicted.len() != episodes.len() {
-            return Err(wrong("the number of episodes answered", episodes.len(), predicted.len()));
+            return Err(wrong("the number of episodes answered", episodes.len().to_string(), predicted.len()));
         }
         let mut classes: BTreeMap<usize, [usize; 2]> = BTreeMap::new();
         let mut accuracy = Vec::with_capacity(episodes.len());

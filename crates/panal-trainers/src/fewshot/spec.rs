@@ -1,5 +1,7 @@
 //! What is learnt by episodes, and how, as the user writes it. Checked here once; nothing runs here.
 
+use std::fmt::Display;
+
 use panal_data::{EpisodeSize, EpisodeSpec};
 use panal_models::{Conv4Spec, Norms};
 use panal_optim::{AdamW, OptimizerSpec, ScheduleSpec};
@@ -264,8 +266,8 @@ impl EpisodicSpec {
     }
 }
 
-pub(super) fn wrong(field: &str, allowed: impl ToString, got: impl ToString) -> TrainError {
-    TrainError::Spec { field: field.into(), allowed: allowed.to_string(), got: got.to_string() }
+pub(super) fn wrong(field: &str, allowed: impl Into<String>, got: impl Display) -> TrainError {
+    TrainError::Spec { field: field.into(), allowed: allowed.into(), got: format!("{got}") }
 }
 
 fn positive(field: &str, value: f64) -> Result<(), TrainError> {

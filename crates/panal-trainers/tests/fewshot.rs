@@ -49,7 +49,8 @@ impl DataSource for Strokes {
     }
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {
         let mut rng = keyed_rng(9, &[index as u64]);
-        let angle = (self.label(index) as f64 + 0.3 * rng.random::<f64>()) / self.classes.len() as f64 * 3.14;
+        let angle =
+            (self.label(index) as f64 + 0.3 * rng.random::<f64>()) / self.classes.len() as f64 * std::f64::consts::PI;
         let (sin, cos) = angle.sin_cos();
         let [x0, y0] = [(); 2].map(|()| 10.0 + 4.0 * rng.random::<f64>());
         Ok(RgbImage::from_fn(24, 24, |x, y| {

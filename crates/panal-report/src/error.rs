@@ -70,6 +70,14 @@ pub enum ReportError {
         /// What is wrong with it.
         message: String,
     },
+    /// A curve over numbers of shots that lacks something.
+    #[error("cannot report `{title}`: {message}")]
+    Curve {
+        /// Its title.
+        title: String,
+        /// What is missing.
+        message: String,
+    },
     /// Results cannot be written.
     #[error(
         "cannot write results into {}: {source}; make that folder writable (and see that the disk is not full), or choose another",

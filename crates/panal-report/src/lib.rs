@@ -16,6 +16,7 @@ mod plot;
 mod record;
 mod reliability;
 mod results;
+mod shot_curve;
 mod story;
 mod study;
 mod table;
@@ -34,6 +35,7 @@ pub use record::{
 };
 pub use reliability::Reliability;
 pub use results::{Extras, Written, check_folder, write_results, write_results_with};
+pub use shot_curve::{ShotCurve, ShotLine, ShotPoint};
 pub use study::{Study, StudyPlot};
 pub use table::{ClassScores, Row, Scores, Spread, Table};
 pub use thumbnails::Thumbnails;

@@ -6,6 +6,7 @@ mod embedding;
 mod heat;
 mod lines;
 mod reliability;
+mod shots;
 mod spread;
 
 use plotters::coord::Shift;
@@ -18,6 +19,7 @@ pub(crate) use embedding::{DISTINCT, embedding_svg};
 pub(crate) use heat::heat_svg;
 pub(crate) use lines::lines_svg;
 pub(crate) use reliability::{reliability_panel_svg, reliability_svg};
+pub(crate) use shots::shots_svg;
 pub(crate) use spread::{spread_panel_svg, spread_svg};
 
 use crate::ReportError;

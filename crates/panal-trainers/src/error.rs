@@ -124,6 +124,26 @@ pub enum TrainError {
         after: String,
     },
 
+    /// A support set holds the features of another encoder.
+    #[error(
+        "the support set was made by an encoder of digest {made}, and this one has {got}: use that encoder, or make the set anew"
+    )]
+    ForeignEncoder {
+        /// Digest of the encoder that made the set.
+        made: String,
+        /// Digest of the one at hand.
+        got: String,
+    },
+
+    /// A file cannot be read as a support set.
+    #[error("{} is no support set: {why}; name a file that `SupportSet::write` made", path.display())]
+    BadSupportSet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+
     /// Images could not be loaded.
     #[error(transparent)]
     Data(#[from] panal_data::DataError),

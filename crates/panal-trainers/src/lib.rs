@@ -6,6 +6,7 @@ mod error;
 mod evaluate;
 mod feed;
 mod fewshot;
+mod fewshot_transfer;
 mod frozen;
 mod log;
 mod spec;
@@ -18,6 +19,10 @@ pub use evaluate::{Predictions, Scores, Split, evaluate, features};
 pub use fewshot::{
     Adapt, AffineSpec, BatchNormUse, ClassShare, Episodic, EpisodicEpoch, EpisodicRun, EpisodicSpec, FewShotImages,
     FewShotNet, FewShotSpec, Judged, MethodSpec, Order, Tone, judge,
+};
+pub use fewshot_transfer::{
+    ClassTally, CosineSpec, EncoderCard, EpisodeScores, FewShotMethod, LaplacianShotSpec, LogisticSpec,
+    RejectThreshold, SupportSet, TimSpec, Transform, evaluate_episodes,
 };
 pub use frozen::{
     Bank, FitSpec, GridPoint, KnnSpec, Logistic, ProbeOutcome, ProbeSpec, knn, linear_probe, logistic_regression,

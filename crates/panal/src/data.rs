@@ -121,6 +121,32 @@ pub(crate) fn excluded(images: &ImageFolder) -> Vec<ExcludedFile> {
     images.excluded().iter().map(excluded_file).collect()
 }
 
+/// Labelled images to judge by, in one part.
+pub(crate) struct Evaluated {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) origin: Origin,
+    pub(crate) images: Arc<dyn DataSource>,
+    pub(crate) excluded: Vec<ExcludedFile>,
+}
+
+/// The evaluation images of a drawn data set or of one that comes in two parts, or all images of a folder of classes.
+pub(crate) fn open_evaluated(what: &str, skip_bad: bool, console: &Console) -> Result<Evaluated> {
+    if let Some(Data { id, title, origin, eval, excluded, .. }) = draw(what)? {
+        return Ok(Evaluated { id, title, origin, images: eval, excluded });
+    }
+    let place = Place::find(what, console)?;
+    let folder = match place.evaluation() {
+        Some(part) if place.has_splits() => place.folder.join(part),
+        _ => place.folder.clone(),
+    };
+    let (images, excluded) = open_folder(&folder, skip_bad)?;
+    report_excluded(&excluded);
+    let About { id, title, origin } = place.about;
+    tracing::info!("{title} ({origin}): {} images of {} classes", images.len(), images.classes().len());
+    Ok(Evaluated { id, title, origin, images, excluded })
+}
+
 /// The drawn data set of this name, if there is one; a folder called so is meant by `./NAME`.
 fn draw(what: &str) -> Result<Option<Data>> {
     let Some((id, title, open)) = DRAWN.into_iter().find(|(id, ..)| *id == what) else { return Ok(None) };

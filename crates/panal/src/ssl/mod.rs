@@ -3,7 +3,7 @@
 mod config;
 pub(crate) mod encoder;
 mod eval;
-mod init;
+pub(crate) mod init;
 mod pretrain;
 mod protocol;
 mod study;

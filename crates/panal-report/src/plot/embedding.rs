@@ -10,9 +10,9 @@ use crate::embedding::Embedding;
 const COLORS: [RGBColor; 5] = [BLUE, VERMILION, GREEN, ORANGE, GREY];
 /// Marks: circle, triangle, cross.
 const MARKS: usize = 3;
-const SIZE: (i32, i32) = (560, 460);
+const SIZE: (i32, i32) = (440, 400);
 /// Width of a name with its mark.
-const NAME: i32 = 176;
+const NAME: i32 = 136;
 
 /// How many classes look different.
 pub(crate) const DISTINCT: usize = COLORS.len() * MARKS;

@@ -184,10 +184,9 @@ fn a_picture_shows_queries_support_and_bars() {
     let has = |color: [u8; 3]| picture.pixels().any(|pixel| pixel.0 == color);
     assert!(has([0, 114, 178]) && has([213, 94, 0]) && has([20; 3]), "the winner's bar, the threshold, and text");
     assert!(picture.width() > 400 && picture.height() > 400);
-    refused(
-        &place.predict(&[&asked[..], &["--picture", "@answers.txt"]].concat()),
-        "--picture must end in .jpg or .png",
-    );
+    let wrong = ["--picture", "@answers.txt", "--save", "@set.safetensors"];
+    refused(&place.predict(&[&asked[..], &wrong].concat()), "--picture must end in .jpg or .png");
+    assert!(!Path::new(&place.at("set.safetensors")).exists(), "refused before anything is written");
 }
 
 #[test]

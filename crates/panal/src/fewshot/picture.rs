@@ -30,12 +30,17 @@ const GREY: Rgb<u8> = Rgb([170; 3]);
 const BLUE: Rgb<u8> = Rgb([0, 114, 178]);
 const VERMILION: Rgb<u8> = Rgb([213, 94, 0]);
 
-/// Writes the picture; the file appears whole or not at all. Classes of a saved set have no images to show.
-pub(super) fn write(file: &Path, set: &SupportSet, known: &[Known], queries: &Files, answers: &[Answer]) -> Result<()> {
+/// Refuses a file whose name says no format that is written.
+pub(super) fn check(file: &Path) -> Result<()> {
     let ending = file.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
     if !["jpg", "jpeg", "png"].contains(&ending.as_str()) {
         bail!("--picture must end in .jpg or .png, got {}", file.display());
     }
+    Ok(())
+}
+
+/// Writes the picture; the file appears whole or not at all. Classes of a saved set have no images to show.
+pub(super) fn write(file: &Path, set: &SupportSet, known: &[Known], queries: &Files, answers: &[Answer]) -> Result<()> {
     let classes = set.classes();
     let shown = classes.iter().map(|class| thumbnails(known, class)).collect::<Result<Vec<_>>>()?;
     let row = (classes.len() as u32 * (SHOWN + GAP)).max(QUERY + LINE) + LINE + 2 * GAP;

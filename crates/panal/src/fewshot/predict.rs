@@ -43,6 +43,7 @@ pub(super) struct Known {
 }
 
 pub(crate) fn run(args: &FewshotPredictArgs, global: &Global, console: &Console) -> Result<()> {
+    args.picture.as_deref().map(picture::check).transpose()?;
     let queries = Arc::new(Files::open(&args.query)?);
     let saved = args.support.is_file().then(|| SupportSet::read(&args.support)).transpose()?;
     let named = saved.as_ref().and_then(|set| set.encoder().card["init"].as_str());

@@ -338,7 +338,7 @@ fn report(
     Report {
         title: study.title.clone(),
         subject: format!(
-            "{} ({}), {}, {} training images, {} epochs unless varied, {seeds}; compared on the {} evaluated images themselves",
+            "{} ({}), {}, {} training images, {} epochs unless varied, {seeds}; compared on the {} evaluated images",
             data.title,
             data.origin,
             first.model,

@@ -113,7 +113,7 @@ impl SimClr<'_> {
     ///
     /// # Errors
     /// What the data, the networks or the settings refuse; [`TrainError::SmallImage`]; [`TrainError::Diverged`] at the first
-    /// loss that is no number; [`TrainError::Interrupted`] after `stop` was set.
+    /// loss that is no number, [`TrainError::NotFinite`] for a weight that is none; [`TrainError::Interrupted`] after `stop` was set.
     pub fn run(
         &self,
         encoder: &mut Classifier,
@@ -265,7 +265,7 @@ fn parameters(encoder: &Classifier, projector: &Projector) -> ParamGroup {
     ParamGroup { name: "all".into(), params, lr_scale: 1.0 }
 }
 
-/// Whether every parameter still is a number.
+/// Whether every parameter and buffer still is a number.
 fn is_finite(encoder: &Classifier, projector: &Projector) -> Result<bool, TrainError> {
     for (_, tensor, _) in encoder.store().iter().chain(projector.store().iter()) {
         if tensor.is_floating_point() && tensor.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {

@@ -80,10 +80,7 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
         settings.knn.check_for(data.train.len())?;
     }
     warn_of_known_images(&inits, &data);
-    let last = args
-        .seed
-        .checked_add(args.seeds)
-        .with_context(|| format!("--seed {} leaves no room for {} seeds", args.seed, args.seeds))?;
+    let drawn = super::seeds(args.seed, args.seeds)?;
     let judge = Judge {
         settings: &settings,
         data: &data,
@@ -100,7 +97,7 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
         let seeds = match (init.seed, &init.features) {
             (Some(seed), _) => vec![seed],
             (None, init::Features::Pixels) => vec![args.seed],
-            (None, init::Features::Network { .. }) => (args.seed..last).collect(),
+            (None, init::Features::Network { .. }) => drawn.clone().collect(),
         };
         for seed in seeds {
             judgements.extend(judge.all(init, &protocols, seed)?);

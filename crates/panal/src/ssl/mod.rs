@@ -9,12 +9,20 @@ mod protocol;
 mod study;
 mod table;
 
-use anyhow::Result;
+use std::ops::Range;
+
+use anyhow::{Context, Result};
 
 use crate::cli::{Global, Ssl};
 use crate::console::Console;
 
 pub(crate) use protocol::Protocol;
+
+/// So many seeds from the first on.
+fn seeds(first: u64, count: u64) -> Result<Range<u64>> {
+    let end = first.checked_add(count).with_context(|| format!("--seed {first} leaves no room for {count} seeds"))?;
+    Ok(first..end)
+}
 
 pub(crate) fn run(command: &Ssl, global: &Global, console: &Console) -> Result<()> {
     match command {

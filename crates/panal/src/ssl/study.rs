@@ -163,9 +163,7 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
         "protocol": args.protocol, "settings": settings, "versions": record::versions(),
         "device": panal_tensor::device_name(bench.device),
     });
-    let last = args.seed.checked_add(args.seeds);
-    let seeds =
-        args.seed..last.with_context(|| format!("--seed {} leaves no room for {} seeds", args.seed, args.seeds))?;
+    let seeds = super::seeds(args.seed, args.seeds)?;
     let file = args.out.join("study.json");
     let mut cells: Vec<Cell> = known(&file)?;
     let all = combinations.len() * args.seeds as usize;

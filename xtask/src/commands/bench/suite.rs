@@ -220,7 +220,9 @@ fn lab(tools: &Tools) -> Suite {
 fn step(tools: &Tools) -> Suite {
     let (mut rows, mut programs) = (Vec::new(), Vec::new());
     for arch in ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0"] {
-        for (mode, word, batches) in [("training", "train", &[16, 64][..]), ("evaluation", "eval", &[1, 16, 64])] {
+        for (mode, word, batches) in
+            [("training", "train", &[1, 16, 64][..]), ("evaluation", "eval", &[1, 16, 64, 256])]
+        {
             for batch in batches {
                 let name = format!("{arch}, {mode}, batch {batch}");
                 let batch = batch.to_string();

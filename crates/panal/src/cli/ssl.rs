@@ -1,0 +1,128 @@
+//! `panal ssl`: what can be typed after it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::ConfigArgs;
+use crate::ssl::Protocol;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ssl {
+    /// Pretrain an encoder on the images of a folder; labels are not looked at
+    Pretrain(PretrainArgs),
+    /// Judge encoders, other weights, random ones and pixels by the same protocols
+    Eval(SslEvalArgs),
+    /// Make one table of what `panal ssl eval` found on several data sets
+    Table(TableArgs),
+    /// Pretrain and judge over a grid of settings: the studies of the SimCLR paper
+    Study(StudyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PretrainArgs {
+    /// A folder with images at any depth, or one with `train` and `val` (or `test`) folders, of which the first is learnt from, or a data set by
+    /// name (see `panal data`) [default: that of the configuration]
+    pub(crate) data: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
+    /// Key of every random draw
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Where the encoder goes: encoder.safetensors, record.json and checkpoint.safetensors, which also holds the projection head
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SslEvalArgs {
+    /// A folder of one folder a class, or one with `train` and `val` (or `test`) folders of such, or a data set by name (see `panal data`)
+    pub(crate) data: String,
+
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
+    /// What is judged; may be said several times: an encoder.safetensors, WEIGHTS:ARCH as in imagenet1k:mobilenet_v2, random:ARCH, or, in the way of
+    /// the first encoder, random or pixels
+    #[arg(long = "init", value_name = "FILE|WEIGHTS:ARCH|random|pixels", required = true)]
+    pub(crate) inits: Vec<String>,
+
+    /// How it is judged; may be said several times
+    #[arg(long = "protocol", value_name = "PROTOCOL", value_enum, default_values = ["knn", "linear"])]
+    pub(crate) protocols: Vec<Protocol>,
+
+    /// Runs of what has no seed of its own
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seeds: u64,
+
+    /// The first seed of these
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Share of the training images of every class that are used at all; which they are does not depend on a seed
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    pub(crate) share: f64,
+
+    /// Share of each class held out to evaluate on, where the data come in one part
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    pub(crate) val_fraction: f64,
+
+    /// Write everything that was found to this file, JSON, for `panal ssl table`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TableArgs {
+    /// Files that `panal ssl eval --out` wrote
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Write table.md, table.csv and table.json into this folder as well
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StudyArgs {
+    /// batch-epochs, augmentations, temperature, head or colour, or a file in TOML like theirs
+    pub(crate) study: String,
+
+    /// A folder with `train` and `val` (or `test`) folders, or a data set by name [default: that of the configuration]
+    pub(crate) data: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
+    /// How much each setting may cost: on a CPU, or in full, which is for a GPU
+    #[arg(long, value_enum, default_value_t = Budget::Cpu)]
+    pub(crate) budget: Budget,
+
+    /// How features are judged
+    #[arg(long, value_enum, default_value_t = Protocol::Linear)]
+    pub(crate) protocol: Protocol,
+
+    /// Runs of every setting
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seeds: u64,
+
+    /// The first seed
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Where study.json, study.md, study.csv and study.svg go; what is there already is not run again
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+/// What a study may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Budget {
+    /// Small data, a small network, minutes for each setting
+    Cpu,
+    /// The whole of the data and ResNet-18
+    Full,
+}

@@ -3,11 +3,12 @@
 //! ```text
 //! <cache>/weights/<file>            and beside it <file>.stamp
 //! <cache>/archives/<file>           data sets as they were downloaded
-//! <cache>/datasets/<id>/<root>/     unpacked; <cache>/datasets/<id>/stamp.toml beside the root
+//! <cache>/datasets/<id>/<root>/     unpacked; beside the root stamp.toml, and manifest.sha256 where the catalogue has no manifest
 //! <cache>/unpacking/<id>/           while it is being unpacked
 //! <cache>/locks/<id>.lock
 //! ```
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -21,6 +22,7 @@ use crate::catalogue::{Archive, Detail, Entry};
 use crate::download::{Downloaded, Expect};
 use crate::error::HubError;
 use crate::files::{beside, sha256_file, write_atomic};
+use crate::manifest::Manifest;
 use crate::unpack::Unpacked;
 
 /// The paths of one cache folder.
@@ -38,6 +40,15 @@ pub(crate) enum Flaw {
     Damaged(String),
 }
 
+/// An unpacked data set that is as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Of all files together.
+    pub(crate) bytes: u64,
+    /// [`crate::Manifest::digest`].
+    pub(crate) digest: String,
+}
+
 /// What was written into a weight file's stamp when its contents were last hashed.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct FileStamp {
@@ -50,6 +61,9 @@ struct FileStamp {
 /// What was unpacked, as the stamp beside it says.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct FolderStamp {
+    /// The archive's published digest, where that is what the catalogue knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    archive: Option<String>,
     /// [`crate::Manifest::digest`].
     manifest: String,
     /// Each file's size.
@@ -129,8 +143,8 @@ impl Cache {
     }
 
     /// Checks an unpacked data set without reading its images: the stamp's manifest is the catalogue's, every file is there
-    /// with its size, and no other file is. Returns the bytes of all files.
-    pub(crate) fn check_unpacked(&self, entry: &Entry, archive: &Archive) -> Result<u64, Flaw> {
+    /// with its size, and no other file is.
+    pub(crate) fn check_unpacked(&self, entry: &Entry, archive: &Archive) -> Result<Held, Flaw> {
         let folder = self.unpacked(entry);
         let damaged = |reason: String| Flaw::Damaged(reason);
         let text = match fs::read_to_string(stamp_in(&folder)) {
@@ -139,12 +153,17 @@ impl Cache {
         };
         let stamp: FolderStamp =
             toml::from_str(&text).map_err(|e| damaged(format!("its stamp does not parse: {}", e.message())))?;
-        if stamp.manifest != archive.manifest.digest() {
+        let manifest = self.manifest(entry, archive)?;
+        let digest = manifest.digest();
+        if stamp.manifest != digest {
             return Err(damaged("it was unpacked for another manifest".into()));
+        }
+        if stamp.archive != published(entry) {
+            return Err(damaged("it was unpacked from another archive".into()));
         }
         let root = folder.join(&archive.root);
         let mut bytes = 0;
-        for (path, _) in archive.manifest.iter() {
+        for (path, _) in manifest.iter() {
             let size = stamp.files.get(path).copied();
             match fs::symlink_metadata(root.join(path)) {
                 Ok(meta) if meta.is_file() && Some(meta.len()) == size => bytes += meta.len(),
@@ -152,18 +171,51 @@ impl Cache {
                 _ => return Err(damaged(format!("{path} is missing"))),
             }
         }
-        match extra_file(&root, archive) {
+        match extra_file(&root, &manifest) {
             Some(extra) => Err(damaged(format!("{extra} is not in the manifest"))),
-            None => Ok(bytes),
+            None => Ok(Held { bytes, digest }),
         }
+    }
+
+    /// What an unpacked data set must hold: the catalogue's manifest, or the one that was written when its archive, known by its own
+    /// digest, was unpacked.
+    pub(crate) fn manifest<'a>(&self, entry: &Entry, archive: &'a Archive) -> Result<Cow<'a, Manifest>, Flaw> {
+        if let Some(manifest) = &archive.manifest {
+            return Ok(Cow::Borrowed(manifest));
+        }
+        let path = manifest_in(&self.unpacked(entry));
+        let text = fs::read_to_string(&path).map_err(|e| Flaw::Damaged(format!("its manifest can't be read: {e}")))?;
+        let manifest = Manifest::parse(MANIFEST, &text).map_err(|e| Flaw::Damaged(e.to_string()))?;
+        Ok(Cow::Owned(manifest))
     }
 }
 
-/// Stamps a folder whose root holds just what the manifest lists.
-pub(crate) fn stamp_unpacked(folder: &Path, archive: &Archive, unpacked: &Unpacked) -> Result<(), HubError> {
+/// Stamps a folder whose root holds just what `manifest` lists.
+pub(crate) fn stamp_unpacked(
+    folder: &Path,
+    entry: &Entry,
+    archive: &Archive,
+    manifest: &Manifest,
+    unpacked: &Unpacked,
+) -> Result<(), HubError> {
+    if archive.manifest.is_none() {
+        write_atomic(&manifest_in(folder), manifest.to_text().as_bytes())?;
+    }
     let files = unpacked.files.iter().map(|f| (f.path.clone(), f.bytes)).collect();
-    let stamp = FolderStamp { manifest: archive.manifest.digest(), files };
+    let stamp = FolderStamp { archive: published(entry), manifest: manifest.digest(), files };
     write_atomic(&stamp_in(folder), toml::to_string(&stamp).unwrap_or_default().as_bytes())
+}
+
+/// The digest by which the catalogue knows an archive as a whole.
+fn published(entry: &Entry) -> Option<String> {
+    let sha256 = entry.sha256.as_ref().map(|digest| format!("sha256:{digest}"));
+    sha256.or_else(|| entry.md5.as_ref().map(|digest| format!("md5:{digest}")))
+}
+
+const MANIFEST: &str = "manifest.sha256";
+
+fn manifest_in(folder: &Path) -> PathBuf {
+    folder.join(MANIFEST)
 }
 
 fn stamp_in(folder: &Path) -> PathBuf {
@@ -172,17 +224,17 @@ fn stamp_in(folder: &Path) -> PathBuf {
 
 /// What the catalogue knows of an entry's file.
 pub(crate) fn expectation(entry: &Entry) -> Expect {
-    Expect { sha256: entry.sha256.clone(), bytes: entry.bytes, at_most: entry.at_most_bytes() }
+    Expect { sha256: entry.sha256.clone(), md5: entry.md5.clone(), bytes: entry.bytes, at_most: entry.at_most_bytes() }
 }
 
 /// The first file under `root` that the manifest does not list, if any.
-pub(crate) fn extra_file(root: &Path, archive: &Archive) -> Option<String> {
+pub(crate) fn extra_file(root: &Path, manifest: &Manifest) -> Option<String> {
     WalkDir::new(root)
         .into_iter()
         .filter_map(Result::ok)
         .filter(|found| !found.file_type().is_dir())
         .filter_map(|found| Some(slashed(found.path().strip_prefix(root).ok()?)))
-        .find(|path| archive.manifest.get(path).is_none())
+        .find(|path| manifest.get(path).is_none())
 }
 
 fn slashed(path: &Path) -> String {

@@ -1,13 +1,13 @@
 //! What can be fetched by name: the entries, read from TOML and checked once. Fetches nothing.
 
-use std::collections::BTreeMap;
+mod read;
+
 use std::fmt;
 
-use serde::Deserialize;
-
 use crate::error::HubError;
-use crate::manifest::{Manifest, is_hex};
-use crate::unpack::{Limits, check_name};
+use crate::manifest::Manifest;
+use crate::unpack::Limits;
+use read::{RawFile, Wrong};
 
 /// The catalogue's files, compiled in. Each is a link into `data/catalogue/` at the root of the repository.
 const BUILTIN: [(&str, &str); 2] = [
@@ -51,8 +51,11 @@ pub struct Entry {
     /// The official address; some files have none and come from a mirror only.
     pub url: Option<String>,
     /// What the file's SHA-256 starts with: all 64 hexadecimal digits, or the 8 that torchvision's file names carry.
-    /// Archives have none: their [manifest](Archive::manifest) says what they must hold.
+    /// An archive has none where its [manifest](Archive::manifest) says what it must hold.
     pub sha256: Option<String>,
+    /// The MD5 that an archive's publisher states, where nothing better is known: 32 hexadecimal digits. It finds a damaged file and is no
+    /// protection against an attacker.
+    pub md5: Option<String>,
     /// The file's exact size in bytes, where it is known for certain.
     pub bytes: Option<u64>,
     /// What is known of the terms it comes under.
@@ -83,8 +86,9 @@ pub struct Archive {
     pub root: String,
     /// Whether the files lie in a folder of that name in the archive too, and not at its top.
     pub in_root: bool,
-    /// The files under the root.
-    pub manifest: Manifest,
+    /// The files under the root; `None` where the archive is known as a whole, by [`Entry::sha256`] or [`Entry::md5`], and every
+    /// file under the root is taken.
+    pub manifest: Option<Manifest>,
     /// How much the archive may hold.
     pub limits: Limits,
 }
@@ -269,151 +273,4 @@ pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) 
 
 fn wrong_kind(entry: &Entry, wanted: Kind) -> HubError {
     HubError::WrongKind { id: entry.id.clone(), is: entry.kind(), wanted }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawFile {
-    #[serde(default)]
-    licences: BTreeMap<String, String>,
-    #[serde(default)]
-    citations: BTreeMap<String, String>,
-    #[serde(default)]
-    dataset: Vec<RawEntry>,
-    #[serde(default)]
-    weights: Vec<RawEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawEntry {
-    id: String,
-    title: String,
-    file: String,
-    url: Option<String>,
-    sha256: Option<String>,
-    sha256_prefix: Option<String>,
-    bytes: Option<u64>,
-    licence: String,
-    citation: String,
-    homepage: String,
-    note: Option<String>,
-    archive: Option<RawArchive>,
-    arch: Option<String>,
-    #[serde(default)]
-    default: bool,
-    parameters: Option<u64>,
-    listed_mib: Option<f64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawArchive {
-    root: Option<String>,
-    manifest: String,
-    max_bytes: u64,
-    max_entries: usize,
-}
-
-enum Wrong {
-    Field(&'static str, String),
-    Manifest(HubError),
-}
-
-impl RawEntry {
-    fn check(
-        self,
-        kind: Kind,
-        licences: &BTreeMap<String, String>,
-        citations: &BTreeMap<String, String>,
-        manifests: &[(&str, &str)],
-    ) -> Result<Entry, Wrong> {
-        let field = |name, reason: String| Wrong::Field(name, reason);
-        check_plain("id", &self.id)?;
-        check_plain("file", &self.file)?;
-        if let Some(url) = &self.url
-            && !(url.starts_with("https://") || url.starts_with("http://"))
-        {
-            return Err(field("url", format!("must start with https:// or http://, got `{url}`")));
-        }
-        if self.bytes == Some(0) {
-            return Err(field("bytes", "must be > 0; leave it out where it is not known".into()));
-        }
-        let licence = licences.get(&self.licence);
-        let citation = citations.get(&self.citation);
-        let detail = match (kind, self.archive, self.arch) {
-            (Kind::Dataset, Some(archive), None) => Detail::Dataset(archive.check(&self.id, manifests)?),
-            (Kind::Weights, None, Some(arch)) => Detail::Weights(Pretrained {
-                arch,
-                default: self.default,
-                parameters: self.parameters,
-                listed_mib: self.listed_mib,
-            }),
-            (Kind::Dataset, ..) => return Err(field("archive", "is needed in a data set, and no `arch`".into())),
-            (Kind::Weights, ..) => return Err(field("arch", "is needed in weights, and no `archive`".into())),
-        };
-        let sha256 = check_digest(self.sha256, self.sha256_prefix)?;
-        if kind == Kind::Weights && sha256.is_none() {
-            return Err(field("sha256", "or `sha256_prefix` is needed, or nothing could be verified".into()));
-        }
-        Ok(Entry {
-            licence: licence
-                .ok_or_else(|| field("licence", format!("`{}` is not under [licences]", self.licence)))?
-                .clone(),
-            citation: citation
-                .ok_or_else(|| field("citation", format!("`{}` is not under [citations]", self.citation)))?
-                .clone(),
-            id: self.id,
-            title: self.title,
-            file: self.file,
-            url: self.url,
-            sha256,
-            bytes: self.bytes,
-            homepage: self.homepage,
-            note: self.note,
-            detail,
-        })
-    }
-}
-
-impl RawArchive {
-    fn check(self, id: &str, manifests: &[(&str, &str)]) -> Result<Archive, Wrong> {
-        let in_root = self.root.is_some();
-        let root = self.root.unwrap_or_else(|| id.to_owned());
-        check_plain("archive.root", &root)?;
-        let text = manifests.iter().find(|(name, _)| *name == self.manifest).map(|(_, text)| *text);
-        let text = text.ok_or_else(|| Wrong::Field("archive.manifest", format!("`{}` is not there", self.manifest)))?;
-        let manifest = Manifest::parse(&self.manifest, text).map_err(Wrong::Manifest)?;
-        if manifest.len() > self.max_entries {
-            let reason = format!("must be at least the manifest's {} files, got {}", manifest.len(), self.max_entries);
-            return Err(Wrong::Field("archive.max_entries", reason));
-        }
-        let limits = Limits { max_bytes: self.max_bytes, max_entries: self.max_entries };
-        Ok(Archive { root, in_root, manifest, limits })
-    }
-}
-
-/// One component of a path, of letters, digits, `_`, `-` and `.`.
-fn check_plain(field: &'static str, name: &str) -> Result<(), Wrong> {
-    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
-    match check_name(name) {
-        Ok(()) if plain => Ok(()),
-        _ => Err(Wrong::Field(
-            field,
-            format!("must be of letters, digits, `_`, `-` and `.`, got `{}`", name.escape_debug()),
-        )),
-    }
-}
-
-fn check_digest(whole: Option<String>, prefix: Option<String>) -> Result<Option<String>, Wrong> {
-    let (field, digits, digest) = match (whole, prefix) {
-        (None, None) => return Ok(None),
-        (Some(whole), None) => ("sha256", 64, whole),
-        (None, Some(prefix)) => ("sha256_prefix", 8, prefix),
-        (Some(_), Some(_)) => return Err(Wrong::Field("sha256", "and `sha256_prefix` can't both be given".into())),
-    };
-    if digest.len() != digits || !is_hex(&digest) {
-        return Err(Wrong::Field(field, format!("must be {digits} lower-case hexadecimal digits, got `{digest}`")));
-    }
-    Ok(Some(digest))
 }

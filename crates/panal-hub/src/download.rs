@@ -3,6 +3,7 @@
 mod attempt;
 mod partial;
 
+use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::thread;
@@ -11,7 +12,8 @@ use std::time::Duration;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::{Agent, http::Uri};
 
-use crate::error::{DownloadFault, HubError};
+use crate::error::{At, DownloadFault, HubError};
+use crate::files::{md5_file, sha256_file};
 use crate::manifest::is_hex;
 use crate::progress::Progress;
 use attempt::{Failure, attempt};
@@ -22,6 +24,9 @@ use partial::Partial;
 pub struct Expect {
     /// What its SHA-256 starts with: 8 to 64 lower-case hexadecimal digits.
     pub sha256: Option<String>,
+    /// Its MD5, 32 lower-case hexadecimal digits. It finds a damaged file; it is no protection against an attacker, who can make two files
+    /// of one MD5.
+    pub md5: Option<String>,
     /// Its exact size.
     pub bytes: Option<u64>,
     /// A size that it can't exceed, where the exact one is not known.
@@ -30,14 +35,15 @@ pub struct Expect {
 
 impl Expect {
     pub(crate) fn check(&self) -> Result<(), HubError> {
-        match &self.sha256 {
-            Some(digest) if !(8..=64).contains(&digest.len()) || !is_hex(digest) => Err(HubError::Expectation {
-                field: "sha256",
-                value: digest.clone(),
-                reason: "it must be 8 to 64 lower-case hexadecimal digits",
-            }),
-            _ => Ok(()),
+        for (field, digest, lengths, reason) in [
+            ("sha256", &self.sha256, 8..=64, "it must be 8 to 64 lower-case hexadecimal digits"),
+            ("md5", &self.md5, 32..=32, "it must be 32 lower-case hexadecimal digits"),
+        ] {
+            if let Some(value) = digest.clone().filter(|d| !lengths.contains(&d.len()) || !is_hex(d)) {
+                return Err(HubError::Expectation { field, value, reason });
+            }
         }
+        Ok(())
     }
 
     /// More bytes than this are wrong.
@@ -45,13 +51,38 @@ impl Expect {
         self.bytes.or(self.at_most).unwrap_or(u64::MAX)
     }
 
-    /// Checks a whole file, called `what` in errors.
+    /// Whether the contents can be told from others by a digest.
+    pub(crate) fn has_digest(&self) -> bool {
+        self.sha256.is_some() || self.md5.is_some()
+    }
+
+    /// Reads the whole file at `path`, called `what` in errors, and checks all that is known of it.
+    pub(crate) fn verify_file(&self, what: &str, path: &Path) -> Result<Downloaded, HubError> {
+        let bytes = fs::metadata(path).at("read", path)?.len();
+        self.verify_length(what, bytes)?;
+        let sha256 = sha256_file(path)?;
+        self.verify(what, bytes, &sha256)?;
+        if let Some(expected) = &self.md5 {
+            let got = md5_file(path)?;
+            if got != *expected {
+                return Err(HubError::WrongDigest {
+                    what: what.into(),
+                    algorithm: "MD5",
+                    expected: expected.clone(),
+                    got,
+                });
+            }
+        }
+        Ok(Downloaded { bytes, sha256 })
+    }
+
+    /// Checks a whole file, called `what` in errors, by its size and its SHA-256.
     pub(crate) fn verify(&self, what: &str, bytes: u64, sha256: &str) -> Result<(), HubError> {
         self.verify_length(what, bytes)?;
         match &self.sha256 {
             Some(expected) if !sha256.starts_with(expected.as_str()) => {
                 let expected = if expected.len() < 64 { format!("{expected}…") } else { expected.clone() };
-                Err(HubError::WrongDigest { what: what.into(), expected, got: sha256.into() })
+                Err(HubError::WrongDigest { what: what.into(), algorithm: "SHA-256", expected, got: sha256.into() })
             }
             _ => Ok(()),
         }
@@ -294,7 +325,9 @@ mod tests {
     fn an_expectation_that_no_file_can_meet_is_refused() {
         for digest in ["", "f37072f", "F37072FD", &"0".repeat(65)] {
             let expect = Expect { sha256: Some(digest.into()), ..Expect::default() };
-            assert!(matches!(expect.check(), Err(HubError::Expectation { .. })), "{digest}");
+            assert!(matches!(expect.check(), Err(HubError::Expectation { field: "sha256", .. })), "{digest}");
+            let expect = Expect { md5: Some(digest.into()), ..Expect::default() };
+            assert!(matches!(expect.check(), Err(HubError::Expectation { field: "md5", .. })), "{digest}");
         }
     }
 }

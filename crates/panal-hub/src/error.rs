@@ -99,10 +99,12 @@ pub enum HubError {
         got: String,
     },
     /// A file's contents are not what they must be.
-    #[error("{what} has the SHA-256 {got}, where {expected} was expected")]
+    #[error("{what} has the {algorithm} {got}, where {expected} was expected")]
     WrongDigest {
         /// The file or address.
         what: String,
+        /// `SHA-256` or `MD5`.
+        algorithm: &'static str,
         /// Hexadecimal, whole or the first digits.
         expected: String,
         /// Hexadecimal, whole.
@@ -232,6 +234,9 @@ pub enum ArchiveFault {
         /// The unpacker's own word.
         reason: String,
     },
+    /// No file of the archive is under its root.
+    #[error("it holds no file under `{0}/`")]
+    Empty(String),
     /// Files of the manifest that the archive does not hold.
     #[error("{count} of the manifest's {of} files are missing, first `{first}`")]
     Missing {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use crate::error::{At, HubError};
@@ -39,8 +40,16 @@ pub fn write_atomic(path: &Path, contents: &[u8]) -> Result<(), HubError> {
 /// # Errors
 /// [`HubError::Io`] naming the path.
 pub fn sha256_file(path: &Path) -> Result<String, HubError> {
+    hash_file(path, Sha256::new())
+}
+
+/// MD5 of a file's bytes, as 32 lower-case hexadecimal digits: to compare with a published one, never as a protection.
+pub(crate) fn md5_file(path: &Path) -> Result<String, HubError> {
+    hash_file(path, Md5::new())
+}
+
+fn hash_file(path: &Path, mut hasher: impl Digest) -> Result<String, HubError> {
     let mut file = File::open(path).at("open", path)?;
-    let mut hasher = Sha256::new();
     let mut chunk = vec![0; CHUNK];
     loop {
         match file.read(&mut chunk).at("read", path)? {
@@ -102,7 +111,7 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-pub(crate) fn hex(hasher: Sha256) -> String {
+pub(crate) fn hex(hasher: impl Digest) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

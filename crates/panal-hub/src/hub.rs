@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cache::{Cache, Flaw, expectation, extra_file};
+use crate::cache::{Cache, Flaw, Held, expectation, extra_file};
 use crate::catalogue::{Archive, Catalogue, Detail, Entry, nearest};
 use crate::download::{self, Downloaded, Patience, download_with};
 use crate::error::{At, HubError};
@@ -69,8 +69,8 @@ pub struct Fetched {
     pub bytes: u64,
     /// The file's SHA-256 in hexadecimal, or [`Manifest::digest`](crate::Manifest::digest) of the data set.
     pub digest: String,
-    /// Files of the archive that the manifest does not list. They were not unpacked, so nothing can read them; an archive is
-    /// not refused for them, since archivers add their own (`__MACOSX/`, `Thumbs.db`).
+    /// Files of the archive that the manifest does not list or, where there is none, that are not under the root. They were not
+    /// unpacked, so nothing can read them; an archive is not refused for them, since archivers add their own (`__MACOSX/`, `Thumbs.db`).
     pub left_out: Vec<String>,
 }
 
@@ -175,11 +175,11 @@ impl Hub {
                 }
             };
             let unpacked = unpack_into_cache(&self.cache, entry, archive, file, progress);
-            if matches!(unpacked, Err(HubError::Archive { .. })) && *file == downloaded {
+            if unpacked.as_ref().is_err_and(is_the_files_fault) && *file == downloaded {
                 let _ = fs::remove_file(&downloaded);
             }
-            let (bytes, left_out) = unpacked?;
-            Ok(Fetched { source: origin.into(), left_out, ..self.fetched_dataset(entry, archive, bytes) })
+            let (held, left_out) = unpacked?;
+            Ok(Fetched { source: origin.into(), left_out, ..self.fetched_dataset(entry, archive, held) })
         })
     }
 
@@ -298,7 +298,15 @@ impl Hub {
             }
             Detail::Dataset(archive) => {
                 progress.start(&format!("verifying {id}"), None, 0);
-                for (name, expected) in archive.manifest.iter() {
+                let manifest = match self.cache.manifest(entry, archive) {
+                    Ok(manifest) => manifest,
+                    Err(Flaw::Damaged(reason)) => {
+                        found.faults.push(reason);
+                        return Ok(found);
+                    }
+                    Err(Flaw::Missing) => return Err(HubError::NotCached { id: id.into(), path }),
+                };
+                for (name, expected) in manifest.iter() {
                     if progress.cancelled() {
                         return Err(HubError::Cancelled);
                     }
@@ -313,7 +321,9 @@ impl Hub {
                     });
                     progress.advance(found.bytes - before);
                 }
-                found.faults.extend(extra_file(&path, archive).map(|extra| format!("{extra} is not in the manifest")));
+                found
+                    .faults
+                    .extend(extra_file(&path, &manifest).map(|extra| format!("{extra} is not in the manifest")));
                 progress.finish();
             }
         }
@@ -340,8 +350,8 @@ impl Hub {
 
     /// The unpacked data set, checked by its stamp.
     fn unpacked(&self, entry: &Entry, archive: &Archive) -> Result<Fetched, Flaw> {
-        let bytes = self.cache.check_unpacked(entry, archive)?;
-        Ok(self.fetched_dataset(entry, archive, bytes))
+        let held = self.cache.check_unpacked(entry, archive)?;
+        Ok(self.fetched_dataset(entry, archive, held))
     }
 
     /// The file of weights, checked by its stamp or its contents.
@@ -350,12 +360,12 @@ impl Hub {
         Ok(self.fetched_weights(entry, contents))
     }
 
-    fn fetched_dataset(&self, entry: &Entry, archive: &Archive, bytes: u64) -> Fetched {
+    fn fetched_dataset(&self, entry: &Entry, archive: &Archive, held: Held) -> Fetched {
         Fetched {
             path: self.cache.root_of(entry, archive),
             source: Source::Cache,
-            bytes,
-            digest: archive.manifest.digest(),
+            bytes: held.bytes,
+            digest: held.digest,
             left_out: Vec::new(),
         }
     }
@@ -369,6 +379,11 @@ impl Hub {
             left_out: Vec::new(),
         }
     }
+}
+
+/// Whether another file, in its place, might serve.
+fn is_the_files_fault(error: &HubError) -> bool {
+    matches!(error, HubError::Archive { .. } | HubError::WrongDigest { .. } | HubError::WrongLength { .. })
 }
 
 impl Verification {

@@ -42,6 +42,17 @@ impl Manifest {
         Ok(Manifest { files })
     }
 
+    /// The manifest of files that are known by now: pairs of a path and its digest. `None` for no file.
+    pub(crate) fn of(files: impl IntoIterator<Item = (String, String)>) -> Option<Manifest> {
+        let files: BTreeMap<_, _> = files.into_iter().collect();
+        (!files.is_empty()).then_some(Manifest { files })
+    }
+
+    /// The lines of `sha256sum`, sorted by path.
+    pub(crate) fn to_text(&self) -> String {
+        self.iter().map(|(path, digest)| format!("{digest}  {path}\n")).collect()
+    }
+
     /// The files and their digests, sorted by path.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().map(|(path, digest)| (path.as_str(), digest.as_str()))
@@ -60,11 +71,7 @@ impl Manifest {
 
     /// SHA-256 over the sorted lines: one name for the whole contents of the archive.
     pub fn digest(&self) -> String {
-        let mut hasher = Sha256::new();
-        for (path, digest) in &self.files {
-            hasher.update(format!("{digest}  {path}\n"));
-        }
-        hex(hasher)
+        hex(Sha256::new_with_prefix(self.to_text()))
     }
 }
 

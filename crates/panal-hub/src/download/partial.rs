@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Downloaded, Expect};
 use crate::error::{At, HubError};
-use crate::files::{beside, create_parent, parent, sha256_file, sync_folder, write_atomic};
+use crate::files::{beside, create_parent, parent, sync_folder, write_atomic};
 
 /// `dest.part`, and beside it `dest.part.toml` that says whence it is.
 pub(super) struct Partial {
@@ -38,7 +38,7 @@ impl Partial {
         let bytes = file.metadata().at("read", &path)?.len();
         let origin = fs::read_to_string(beside(&path, ".toml")).ok().and_then(|text| toml::from_str(&text).ok());
         let origin = origin.filter(|o: &Origin| o.url == url).unwrap_or_default();
-        let usable = bytes <= expect.limit() && (origin.validator.is_some() || expect.sha256.is_some());
+        let usable = bytes <= expect.limit() && (origin.validator.is_some() || expect.has_digest());
         let mut part = Partial { dest: dest.into(), path, file, bytes, origin, resumed: bytes > 0 };
         if !usable {
             part.restart()?;
@@ -93,10 +93,7 @@ impl Partial {
 
     /// Whether the file is what it should be; `url` names it in errors.
     pub(super) fn verify(&self, url: &str, expect: &Expect) -> Result<Downloaded, HubError> {
-        expect.verify_length(url, self.bytes)?;
-        let sha256 = sha256_file(&self.path)?;
-        expect.verify(url, self.bytes, &sha256)?;
-        Ok(Downloaded { bytes: self.bytes, sha256 })
+        expect.verify_file(url, &self.path)
     }
 
     /// Makes it the file that was asked for.

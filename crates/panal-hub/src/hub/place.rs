@@ -1,4 +1,4 @@
-//! Putting a local file into the cache: an archive unpacked and compared with its manifest, a file copied and verified.
+//! Putting a local file into the cache: an archive verified, by what it holds or as a whole, and unpacked; a file copied and verified.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -7,34 +7,39 @@ use std::thread;
 
 use sha2::{Digest, Sha256};
 
-use crate::cache::{Cache, stamp_unpacked};
+use std::borrow::Cow;
+
+use crate::cache::{Cache, Held, expectation, stamp_unpacked};
 use crate::catalogue::{Archive, Entry};
 use crate::download::{Downloaded, Expect};
 use crate::error::{ArchiveFault, At, HubError};
 use crate::files::{CHUNK, beside, create_parent, hex, parent, sync_folder};
+use crate::manifest::Manifest;
 use crate::progress::Progress;
 use crate::unpack::{Unpacked, UnpackedFile, unpack_zip};
 
-/// Unpacks `file`, compares every file with the manifest, and only then puts the folder in the place of what was there. To be
-/// called under the entry's lock. Returns the bytes of all files, and the archive's files that the manifest does not list.
+/// Unpacks `file`, compares every file with the manifest, and only then puts the folder in the place of what was there. An archive that is
+/// known by its own digest is verified before it is unpacked. To be called under the entry's lock. Returns also the archive's files
+/// that are left out: not in the manifest, or not under the root.
 pub(super) fn unpack_into_cache(
     cache: &Cache,
     entry: &Entry,
     archive: &Archive,
     file: &Path,
     progress: &dyn Progress,
-) -> Result<(u64, Vec<String>), HubError> {
+) -> Result<(Held, Vec<String>), HubError> {
     let workshop = cache.workshop(entry);
     remove_folder(&workshop)?;
     let made = unpack_in(&workshop, cache, entry, archive, file, progress);
     // What was replaced, or what did not come to anything.
     let removed = remove_folder(&workshop);
-    let unpacked = made?;
+    let (held, skipped) = made?;
     removed?;
-    for name in &unpacked.skipped {
-        progress.message(&format!("{name} of {} is not in the manifest, and is left out", entry.file));
+    let lacking = if archive.manifest.is_some() { "in the manifest" } else { "under the data set's root" };
+    for name in &skipped {
+        progress.message(&format!("{name} of {} is not {lacking}, and is left out", entry.file));
     }
-    Ok((unpacked.files.iter().map(|f| f.bytes).sum(), unpacked.skipped))
+    Ok((held, skipped))
 }
 
 fn unpack_in(
@@ -44,43 +49,57 @@ fn unpack_in(
     archive: &Archive,
     file: &Path,
     progress: &dyn Progress,
-) -> Result<Unpacked, HubError> {
+) -> Result<(Held, Vec<String>), HubError> {
+    if archive.manifest.is_none() {
+        expectation(entry).verify_file(&file.display().to_string(), file)?;
+        if entry.sha256.is_none() {
+            progress.message(&format!(
+                "{} has its published MD5: it is not damaged, which is no proof against an attacker",
+                entry.file
+            ));
+        }
+    }
     let (new, old, place) = (workshop.join("new"), workshop.join("old"), cache.unpacked(entry));
     let mut in_root = |name: &str| {
         let path = archive.path_of(name)?;
-        archive.manifest.get(path).map(|_| path.to_owned())
+        let wanted = archive.manifest.as_ref().is_none_or(|manifest| manifest.get(path).is_some());
+        wanted.then(|| path.to_owned())
     };
     let unpacked = unpack_zip(file, &new.join(&archive.root), &archive.limits, &mut in_root, progress)?;
-    compare(archive, &unpacked).map_err(|fault| HubError::Archive { archive: file.into(), fault })?;
+    let manifest = compare(archive, &unpacked).map_err(|fault| HubError::Archive { archive: file.into(), fault })?;
     sync_files(&new.join(&archive.root), &unpacked.files)?;
-    stamp_unpacked(&new, archive, &unpacked)?;
+    stamp_unpacked(&new, entry, archive, &manifest, &unpacked)?;
     create_parent(&place)?;
     match fs::rename(&place, &old) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at("replace", &place),
         _ => fs::rename(&new, &place).at("create", &place)?,
     }
     sync_folder(parent(&place))?;
-    Ok(unpacked)
+    let held = Held { bytes: unpacked.files.iter().map(|f| f.bytes).sum(), digest: manifest.digest() };
+    Ok((held, unpacked.skipped))
 }
 
-/// Every file of the manifest is there, with its contents. No other file is: none was chosen.
-fn compare(archive: &Archive, unpacked: &Unpacked) -> Result<(), ArchiveFault> {
+/// Every file of the manifest is there, with its contents. No other file is: none was chosen. Where there is no manifest, it is made of
+/// what came out. Returns the manifest.
+fn compare<'a>(archive: &'a Archive, unpacked: &Unpacked) -> Result<Cow<'a, Manifest>, ArchiveFault> {
+    let Some(manifest) = &archive.manifest else {
+        let files = unpacked.files.iter().map(|f| (f.path.clone(), f.sha256.clone()));
+        return Manifest::of(files).map(Cow::Owned).ok_or_else(|| ArchiveFault::Empty(archive.root.clone()));
+    };
     for file in &unpacked.files {
-        let expected = archive.manifest.get(&file.path).unwrap_or_default();
+        let expected = manifest.get(&file.path).unwrap_or_default();
         if file.sha256 != expected {
             let (name, got) = (file.path.clone(), file.sha256.clone());
             return Err(ArchiveFault::WrongContents { name, expected: expected.into(), got });
         }
     }
     let is_there = |path: &str| unpacked.files.iter().any(|f| f.path == path);
-    let mut missing = archive.manifest.iter().map(|(path, _)| path).filter(|path| !is_there(path));
+    let mut missing = manifest.iter().map(|(path, _)| path).filter(|path| !is_there(path));
     match missing.next() {
-        None => Ok(()),
-        Some(first) => Err(ArchiveFault::Missing {
-            first: archive.name_of(first),
-            count: 1 + missing.count(),
-            of: archive.manifest.len(),
-        }),
+        None => Ok(Cow::Borrowed(manifest)),
+        Some(first) => {
+            Err(ArchiveFault::Missing { first: archive.name_of(first), count: 1 + missing.count(), of: manifest.len() })
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use panal_hub::{Catalogue, HubError, Kind};
+use panal_hub::{Archive, Catalogue, HubError, Kind, Manifest};
 
 const ARCHITECTURES: [&str; 16] = [
     "resnet18",
@@ -24,6 +24,10 @@ const ARCHITECTURES: [&str; 16] = [
     "efficientnet_b6",
     "efficientnet_b7",
 ];
+
+fn files(archive: &Archive) -> &Manifest {
+    archive.manifest.as_ref().unwrap()
+}
 
 #[test]
 fn the_links_in_the_crate_lead_to_the_repositorys_catalogue() {
@@ -89,26 +93,35 @@ fn every_entry_says_its_licence_and_whom_to_cite() {
 fn the_ants_and_bees_are_counted() {
     let catalogue = Catalogue::builtin().unwrap();
     let (_, archive) = catalogue.find_dataset("hymenoptera_data").unwrap();
-    let under = |folder: &str| archive.manifest.iter().filter(|(path, _)| path.starts_with(folder)).count();
+    let under = |folder: &str| files(archive).iter().filter(|(path, _)| path.starts_with(folder)).count();
     let counts = ["train/ants/", "train/bees/", "val/ants/", "val/bees/"].map(under);
     // 123 photographs of ants to train on, and the gif that is none.
     assert_eq!(counts, [124, 121, 70, 83]);
-    assert!(archive.manifest.get("train/ants/imageNotFound.gif").is_some());
+    assert!(files(archive).get("train/ants/imageNotFound.gif").is_some());
 }
 
 #[test]
 fn omniglots_sets_are_counted_and_two_share_alphabets() {
     let catalogue = Catalogue::builtin().unwrap();
-    let archive = |id: &str| catalogue.find_dataset(id).unwrap().1;
+    let archive = |id: &str| files(catalogue.find_dataset(id).unwrap().1);
     let (first, second) = (archive("omniglot-background-small1"), archive("omniglot-background-small2"));
-    assert_eq!((first.manifest.len(), second.manifest.len()), (136 * 20, 156 * 20));
-    let shared: Vec<&str> =
-        first.manifest.iter().map(|(path, _)| path).filter(|path| second.manifest.get(path).is_some()).collect();
+    assert_eq!((first.len(), second.len()), (136 * 20, 156 * 20));
+    let shared: Vec<&str> = first.iter().map(|(path, _)| path).filter(|path| second.get(path).is_some()).collect();
     assert!(shared.iter().all(|path| path.starts_with("Greek/") || path.starts_with("Latin/")));
     assert_eq!(shared.len(), (24 + 26) * 20);
-    assert!(shared.iter().all(|path| first.manifest.get(path) == second.manifest.get(path)), "byte for byte");
-    let oneshot = archive("omniglot-oneshot");
-    assert_eq!((oneshot.manifest.len(), oneshot.root.as_str(), oneshot.in_root), (20 * 41, "omniglot-oneshot", false));
+    assert!(shared.iter().all(|path| first.get(path) == second.get(path)), "byte for byte");
+    let oneshot = catalogue.find_dataset("omniglot-oneshot").unwrap().1;
+    assert_eq!((files(oneshot).len(), oneshot.root.as_str(), oneshot.in_root), (20 * 41, "omniglot-oneshot", false));
+}
+
+#[test]
+fn an_archive_known_as_a_whole_has_a_published_digest_and_no_manifest() {
+    let catalogue = Catalogue::builtin().unwrap();
+    let whole: Vec<_> = catalogue.datasets().filter(|e| e.sha256.is_some() || e.md5.is_some()).collect();
+    assert!(whole.iter().any(|e| e.id == "omniglot-background") && whole.iter().any(|e| e.id == "omniglot-evaluation"));
+    for entry in whole {
+        assert!(catalogue.find_dataset(&entry.id).unwrap().1.manifest.is_none(), "{}", entry.id);
+    }
 }
 
 #[test]
@@ -196,4 +209,35 @@ fn an_archive_needs_its_manifest_and_room_for_it() {
         "toy.sha256, line 1: expected a digest, two spaces and a path"
     );
     assert!(told(&[("toy.sha256", &format!("{line}a\n"))]).is_ok());
+}
+
+#[test]
+fn an_archive_is_known_by_its_manifest_or_as_a_whole() {
+    let (sha256, md5) = ("0".repeat(64), "0".repeat(32));
+    let line = format!("{sha256}  a\n");
+    let told = |digests: &str, manifest: &str| {
+        let archive = format!("archive = {{ root = \"toy\", {manifest} max_bytes = 9, max_entries = 1 }}");
+        let text = GOOD.replace("[[weights]]", "[[dataset]]").replace("arch = \"net\"", &archive);
+        let text = text.replace("sha256_prefix = \"0123abcd\"", digests);
+        Catalogue::parse("c.toml", &text, &[("toy.sha256", &line)]).map(|_| ()).map_err(|e| e.to_string())
+    };
+    let (sha256, md5) = (format!("sha256 = \"{sha256}\""), format!("md5 = \"{md5}\""));
+    let listed = "manifest = \"toy.sha256\",";
+    for (digests, manifest) in [("", listed), (sha256.as_str(), ""), (md5.as_str(), "")] {
+        assert_eq!(told(digests, manifest), Ok(()), "{digests} {manifest}");
+    }
+    for (digests, manifest, reason) in [
+        (String::new(), "", "archive.manifest or the archive's published `sha256` or `md5` is needed"),
+        (format!("{sha256}\n{md5}"), "", "archive.manifest is not there, and `sha256` and `md5` can't both"),
+        (md5.clone(), listed, "archive.manifest can't be given beside"),
+        (sha256.clone(), listed, "archive.manifest can't be given beside"),
+        ("sha256_prefix = \"0123abcd\"".into(), "", "archive.manifest or a whole `sha256` is needed"),
+        ("md5 = \"0123\"".into(), "", "md5 must be 32 lower-case hexadecimal digits, got `0123`"),
+    ] {
+        let error = told(&digests, manifest).unwrap_err();
+        assert!(error.starts_with(&format!("c.toml: `net-v1`: {reason}")), "{error}");
+    }
+    let error =
+        Catalogue::parse("c.toml", &GOOD.replace("arch =", &format!("{md5}\narch =")), &[]).unwrap_err().to_string();
+    assert!(error.contains("`net-v1`: md5 serves data sets only"), "{error}");
 }

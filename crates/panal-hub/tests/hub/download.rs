@@ -35,7 +35,7 @@ pub(crate) fn patience() -> Patience {
 }
 
 fn expect_body() -> Expect {
-    Expect { sha256: Some(sha256(&body())), bytes: Some(300_000), at_most: None }
+    Expect { sha256: Some(sha256(&body())), bytes: Some(300_000), ..Expect::default() }
 }
 
 /// A folder to download to.

@@ -7,6 +7,7 @@ mod catalogue;
 mod download;
 mod fetch;
 mod processes;
+mod published;
 mod real_files;
 mod server;
 mod unpack;

@@ -14,6 +14,7 @@ pub mod ink;
 mod insects;
 mod leaks;
 mod loader;
+mod mosaic;
 mod omniglot;
 mod pixels;
 mod rng;
@@ -33,6 +34,7 @@ pub use folder::{BadFiles, EXTENSIONS, Excluded, ImageFolder, UNLABELLED, is_ima
 pub use insects::{INSECT_SIDE, Insects, contact_sheet, draw_insect};
 pub use leaks::{Leaks, SharedImage, SharedName, leaks};
 pub use loader::{Batch, Epoch, Loader, LoaderSpec, view_rng};
+pub use mosaic::mosaic;
 pub use omniglot::{OneShotRuns, omniglot_drawer};
 pub use pixels::{PixelBuffer, Pixels};
 pub use rng::keyed_rng;

@@ -11,6 +11,7 @@ mod flat;
 mod grid;
 mod jsonl;
 mod mistakes;
+mod notebook;
 mod page;
 mod plot;
 mod record;

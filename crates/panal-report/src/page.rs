@@ -7,6 +7,9 @@ mod html;
 mod scores;
 mod wrong;
 
+pub(crate) use html::table as html_table;
+pub(crate) use scores::scores_grid;
+
 use crate::escape::html;
 use crate::table::Table;
 use crate::{Comparison, Extras, Origin, ReportError, RunRecord, facts, views};

@@ -79,6 +79,15 @@ impl Pipeline {
             }
         }
     }
+
+    /// What [`apply`](Self::apply) makes of `image`, as a picture to look at: its values before normalisation, to the nearest of
+    /// 256 levels.
+    pub fn picture(&self, image: &RgbImage, rng: &mut ChaCha8Rng) -> RgbImage {
+        let mut values = vec![0.0; self.height as usize * self.width as usize * 3];
+        self.apply(image, rng, &mut values);
+        let pixels = self.normalize.invert(&values);
+        RgbImage::from_raw(self.width, self.height, pixels).unwrap_or_default()
+    }
 }
 
 /// An image on its way through the steps. A flip is only noted, and made when a step asks for places or while the

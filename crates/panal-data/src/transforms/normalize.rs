@@ -22,6 +22,18 @@ impl Normalize {
         Self { table: Box::new(std::array::from_fn(|level| std::array::from_fn(|c| value(level, c)))) }
     }
 
+    /// The pixels that [`apply`](Self::apply) made `values` of: rows of pixels of three channels (NHWC). Of other values, as
+    /// `random_erasing` writes, the nearest that a pixel can have.
+    pub fn invert(&self, values: &[f32]) -> Vec<u8> {
+        // Each channel is a straight line over the levels, and these are its ends.
+        let (low, high) = (self.table[0], self.table[255]);
+        let level = |(place, value): (usize, &f32)| {
+            let c = place % 3;
+            ((value - low[c]) / (high[c] - low[c]) * 255.0).round().clamp(0.0, 255.0) as u8
+        };
+        values.iter().enumerate().map(level).collect()
+    }
+
     /// Writes `image`, as it is or mirrored, to `out`: rows of pixels of three channels (NHWC).
     ///
     /// # Panics
@@ -42,5 +54,21 @@ impl Normalize {
                 targets.zip(source).for_each(|(to, pixel)| to.copy_from_slice(&look_up(pixel)));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_comes_back() {
+        let normalize = Normalize::new(IMAGENET_MEAN, IMAGENET_STD);
+        let image =
+            RgbImage::from_fn(16, 16, |x, y| image::Rgb([(16 * y + x) as u8, (255 - 16 * y - x) as u8, x as u8]));
+        let mut values = vec![0.0; 16 * 16 * 3];
+        normalize.apply(&image, false, false, &mut values);
+        assert_eq!(&normalize.invert(&values), image.as_raw());
+        assert_eq!(normalize.invert(&[-9.0, 9.0, f32::NAN]), [0, 255, 0]);
     }
 }

@@ -5,7 +5,7 @@ use crate::grid::Grid;
 
 /// A table in a box of its own, which scrolls where it is too wide. The first `heads` columns head their lines;
 /// `marked` lines stand out.
-pub(super) fn table(caption: &str, grid: &Grid, heads: usize, marked: impl Fn(usize) -> bool) -> String {
+pub(crate) fn table(caption: &str, grid: &Grid, heads: usize, marked: impl Fn(usize) -> bool) -> String {
     let head = |(column, head): (usize, &String)| {
         format!("<th scope=\"col\"{}>{}</th>", if column < heads { " class=\"name\"" } else { "" }, html(head))
     };

@@ -9,7 +9,8 @@ use crate::{Comparison, ReportError, plot};
 /// Lines of classes that are shown in one table; more are folded up, a table for each row.
 const LINES: usize = 24;
 
-pub(super) fn scores(table: &Table) -> Result<String, ReportError> {
+/// Scores of the last epoch, a line for each row.
+pub(crate) fn scores_grid(table: &Table) -> Grid {
     let columns: &[Column<'_, Row>] = &[
         ("Row", &|row| table.label(row)),
         ("Precision", &|row| spread(&row.last.precision)),
@@ -22,10 +23,14 @@ pub(super) fn scores(table: &Table) -> Result<String, ReportError> {
         ("Against the best: p", &comparison),
         ("Seeds", &|row| row.seeds.len().to_string()),
     ];
+    Grid::of(&table.rows, columns)
+}
+
+pub(super) fn scores(table: &Table) -> Result<String, ReportError> {
     let is_best = |line: usize| table.rows[line].comparison == Comparison::Best;
     let caption = "Macro averages at the last epoch; mean ± sample standard deviation over seeds. \
                    * significantly worse than the best row (p < 0.05)";
-    let mut out = html_table(caption, &Grid::of(&table.rows, columns), 1, is_best);
+    let mut out = html_table(caption, &scores_grid(table), 1, is_best);
     if !table.warnings.is_empty() {
         out.push_str(&format!("<aside aria-label=\"Beware\">\n{}</aside>\n", list(&table.warnings)));
     }

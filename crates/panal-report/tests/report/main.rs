@@ -5,6 +5,7 @@
 
 mod common;
 mod jsonl;
+mod notebook;
 mod page;
 mod results;
 mod study;

@@ -141,7 +141,7 @@ fn every_library_is_ready_to_be_published() {
 fn run_records_name_the_tch_that_is_built() {
     let metadata = metadata();
     let tch = metadata.packages.iter().find(|package| package.name == "tch").unwrap();
-    let record = named(&metadata, "panal").manifest_path.parent().unwrap().join("src/record.rs");
+    let record = named(&metadata, "panal-trainers").manifest_path.parent().unwrap().join("src/record.rs");
     let line = format!("const TCH: &str = \"{}\";", tch.version);
     assert!(std::fs::read_to_string(&record).unwrap().contains(&line), "{record} does not say `{line}`");
 }

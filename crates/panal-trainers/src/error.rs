@@ -172,6 +172,10 @@ pub enum TrainError {
     #[error(transparent)]
     Metrics(#[from] panal_metrics::MetricsError),
 
+    /// The record of a run contradicts itself.
+    #[error(transparent)]
+    Report(#[from] panal_report::ReportError),
+
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),

@@ -8,7 +8,9 @@ mod feed;
 mod fewshot;
 mod fewshot_transfer;
 mod frozen;
+mod lab;
 mod log;
+mod record;
 mod spec;
 mod ssl;
 mod transfer;
@@ -28,8 +30,10 @@ pub use frozen::{
     Bank, FitSpec, GridPoint, KnnSpec, Logistic, ProbeOutcome, ProbeSpec, knn, linear_probe, logistic_regression,
     untouched,
 };
+pub use lab::{Lab, LabImages, LabRow, LabRun, Start};
 pub use log::{EpochLog, Log, PassLog, Silent, SslStep, StepLog};
 pub use panal_models::Part;
+pub use record::{model_record, split_record, versions};
 pub use spec::PhaseSpec;
 pub use ssl::{AugmentOn, ContrastiveLoss, Health, KnnWatch, Pretrained, SimClr, SimClrSpec, SslEpoch, Views, Watch};
 pub use transfer::{Outcome, Seconds, Transfer};

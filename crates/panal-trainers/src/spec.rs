@@ -33,6 +33,19 @@ pub struct PhaseSpec {
 }
 
 impl PhaseSpec {
+    /// So many epochs of `train` at learning rate `lr`, with SGD of momentum 0.9 and a rate that stays as it is.
+    pub fn new(epochs: usize, train: Part, lr: f64) -> Self {
+        Self {
+            epochs,
+            train,
+            lr,
+            optimizer: OptimizerSpec::default(),
+            schedule: ScheduleSpec::default(),
+            lr_scale: BTreeMap::new(),
+            label_smoothing: 0.0,
+        }
+    }
+
     /// Checks every field.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::cli::{DataArgs, Global};
 use crate::console::Console;
-use crate::{record, unfinished};
+use crate::unfinished;
 
 /// Bound of the decoded images kept in memory, for each split: epochs read the same files again.
 pub(crate) const CACHE_BYTES: usize = 1 << 30;
@@ -264,7 +264,8 @@ impl About {
             let (train, eval) = (train.classes().join(", "), eval.classes().join(", "));
             bail!("{}: the training images have the classes [{train}], the evaluation images [{eval}]", self.title);
         }
-        let (train_record, eval_record) = (record::split(train.as_ref())?, record::split(eval.as_ref())?);
+        let (train_record, eval_record) =
+            (panal_trainers::split_record(train.as_ref())?, panal_trainers::split_record(eval.as_ref())?);
         tracing::info!(
             "{} ({}): {} training and {} evaluation images of {}",
             self.title,
@@ -366,7 +367,7 @@ fn describe(what: &str, skip_bad: bool, global: &Global, console: &Console) -> R
     };
     let mut described = Vec::new();
     for (split, images, excluded) in splits {
-        let split_record = record::split(images.as_ref())?;
+        let split_record = panal_trainers::split_record(images.as_ref())?;
         if !global.json {
             println!("{split}: {} images, digest {}", images.len(), split_record.digest);
             for (class, count) in images.classes().iter().zip(&split_record.per_class) {

@@ -1,21 +1,10 @@
-//! From a finished run to the record that tables are made of. Nothing is measured or written here.
+//! What a record says that only this program knows: its compiler, what was typed, the mean over folds. The rest is `panal-trainers`'.
 
-use anyhow::Result;
-use panal_data::DataSource;
-use panal_report::{BestEpoch, EpochRecord, MacroScores, Prediction, SplitRecord, Versions};
-use panal_trainers::{Outcome, Predictions, Scores};
+use panal_report::{EpochRecord, Versions};
 
-/// The version of tch, which does not say it itself; a test of the workspace holds it against the one that is built.
-const TCH: &str = "0.24.0";
-
-/// Versions of what runs, as far as it knows itself.
+/// Versions of what runs, the compiler's among them.
 pub(crate) fn versions() -> Versions {
-    Versions {
-        panal: env!("CARGO_PKG_VERSION").into(),
-        tch: TCH.into(),
-        libtorch: panal_tensor::libtorch_version().unwrap_or_else(|| "unknown".into()),
-        rustc: option_env!("PANAL_RUSTC_VERSION").map(Into::into),
-    }
+    Versions { rustc: option_env!("PANAL_RUSTC_VERSION").map(Into::into), ..panal_trainers::versions() }
 }
 
 /// What was typed, wherever the program lies, quoted so that a shell reads it back as it was.
@@ -32,55 +21,6 @@ fn quoted(argument: &str) -> String {
     } else {
         format!("'{}'", argument.replace('\'', r"'\''"))
     }
-}
-
-/// Counts and digest of one split.
-pub(crate) fn split(source: &dyn DataSource) -> Result<SplitRecord> {
-    Ok(SplitRecord { digest: source.digest()?, per_class: source.class_counts() })
-}
-
-/// The epochs of a run.
-pub(crate) fn epochs(outcome: &Outcome) -> Vec<EpochRecord> {
-    let record = |epoch: &panal_trainers::EpochLog| EpochRecord {
-        phase: epoch.phase,
-        epoch: epoch.epoch,
-        learning_rate: epoch.lr,
-        train_loss: epoch.train_loss,
-        train_accuracy: epoch.train_accuracy,
-        eval_loss: epoch.eval.loss,
-        eval_accuracy: epoch.eval.accuracy,
-        eval_macro_f1: epoch.eval.f1,
-        seconds: epoch.seconds,
-    };
-    outcome.epochs.iter().map(record).collect()
-}
-
-/// What was said of every image of `source`.
-pub(crate) fn predictions(predictions: &Predictions, source: &dyn DataSource) -> Result<Vec<Prediction>> {
-    let said = predictions.predicted()?.into_iter().zip(predictions.probabilities()?);
-    let of_image = |(index, (predicted, probabilities))| Prediction {
-        id: source.id(index),
-        truth: predictions.truth[index],
-        predicted,
-        probabilities,
-    };
-    Ok(said.enumerate().map(of_image).collect())
-}
-
-/// The epoch that was best on the evaluated images themselves.
-pub(crate) fn best(outcome: &Outcome, source: &dyn DataSource) -> Result<BestEpoch> {
-    let epoch = &outcome.epochs[outcome.best_epoch];
-    Ok(BestEpoch {
-        phase: epoch.phase,
-        epoch: epoch.epoch,
-        criterion: "macro F1 on the evaluated images".into(),
-        scores: macro_scores(&epoch.eval),
-        predictions: Some(predictions(&outcome.best, source)?),
-    })
-}
-
-fn macro_scores(scores: &Scores) -> MacroScores {
-    MacroScores { precision: scores.precision, recall: scores.recall, f1: scores.f1, accuracy: scores.accuracy }
 }
 
 /// Epoch by epoch the mean over several runs of the same length.

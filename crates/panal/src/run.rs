@@ -8,10 +8,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use panal_data::{DataSource, Subset, stratified_folds};
-use panal_models::{Classifier, ModelSpec, Part};
-use panal_report::{DataRecord, Evaluation, FORMAT, ModelRecord, RunRecord, Seconds, WeightsRecord};
+use panal_models::{Classifier, ModelSpec};
+use panal_report::{DataRecord, Evaluation, FORMAT, RunRecord, Seconds, WeightsRecord};
 use panal_tensor::Weights;
-use panal_trainers::{CheckpointSpec, Outcome, PhaseSpec, Split, Transfer};
+use panal_trainers::{CheckpointSpec, Outcome, PhaseSpec, Split, Transfer, model_record};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tch::Device;
@@ -138,15 +138,12 @@ impl<'a> Runner<'a> {
                 excluded: self.data.excluded.clone(),
             },
             evaluation: self.folds.map_or(Evaluation::ValidationSplit, |folds| Evaluation::CrossValidation { folds }),
-            model: ModelRecord {
-                arch: self.lab.model.to_string(),
-                init: row.init.clone(),
-                weights: initial.map(|initial| WeightsRecord { id: initial.id, digest: initial.digest }),
-                parameters_total: parameters(&model, |_| true),
-                parameters_trained: parameters(&model, |name| {
-                    row.phases.iter().any(|phase| phase.train == Part::All) || model.is_head(name)
-                }),
-            },
+            model: model_record(
+                &model,
+                &row.init,
+                initial.map(|initial| WeightsRecord { id: initial.id, digest: initial.digest }),
+                &row.phases,
+            ),
             seed,
             device: panal_tensor::device_name(self.device),
             threads: self.threads.unwrap_or_else(rayon::current_num_threads),
@@ -157,7 +154,7 @@ impl<'a> Runner<'a> {
             seconds: Seconds { total: clock.elapsed().as_secs_f64(), data: self.data.seconds, ..Seconds::default() },
             images_seen: 0,
             images_per_second: 0.0,
-            phases: row.phases.iter().map(phase_name).collect(),
+            phases: row.phases.iter().map(PhaseSpec::title).collect(),
             epochs: Vec::new(),
             predictions: Vec::new(),
             best: None,
@@ -225,35 +222,21 @@ fn add_outcomes(record: &mut RunRecord, outcomes: &[(Outcome, Images)]) -> Resul
         record.seconds.train += outcome.seconds.train;
         record.seconds.evaluate += outcome.seconds.evaluate;
         record.images_seen += outcome.images;
-        record.predictions.extend(record::predictions(&outcome.last, source.as_ref())?);
+        record.predictions.extend(outcome.last.records(source.as_ref())?);
     }
     record.images_per_second = record.images_seen as f64 / (record.seconds.features + record.seconds.train);
     match outcomes {
         [(outcome, source)] => {
-            record.epochs = record::epochs(outcome);
-            record.best = Some(record::best(outcome, source.as_ref())?);
+            record.epochs = outcome.epoch_records();
+            record.best = Some(outcome.best_record(source.as_ref())?);
         }
         // Each fold has a best epoch of its own; joining them would select twice.
         folds => {
-            let epochs: Vec<_> = folds.iter().map(|(outcome, _)| record::epochs(outcome)).collect();
+            let epochs: Vec<_> = folds.iter().map(|(outcome, _)| outcome.epoch_records()).collect();
             record.epochs = record::mean_epochs(&epochs);
         }
     }
     Ok(())
-}
-
-/// `5 epochs of head`, `3 epochs of all`.
-fn phase_name(phase: &PhaseSpec) -> String {
-    let part = match phase.train {
-        Part::Head => "head",
-        Part::All => "all",
-    };
-    format!("{} epochs of {part}", phase.epochs)
-}
-
-fn parameters(model: &Classifier, counts: impl Fn(&str) -> bool) -> u64 {
-    let parameters = model.store().named(|name, role| role == panal_tensor::Role::Parameter && counts(name));
-    parameters.iter().map(|(_, tensor)| tensor.numel() as u64).sum()
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -71,7 +71,7 @@ pub(crate) fn run(args: &FewshotCurveArgs, global: &Global, console: &Console) -
     };
     let record = json!({
         "format": 1, "kind": "few-shot curve", "title": curve.title, "subject": curve.subject,
-        "data": { "id": data.id, "origin": data.origin, "images": record::split(data.images.as_ref())?, "excluded": data.excluded },
+        "data": { "id": data.id, "origin": data.origin, "images": panal_trainers::split_record(data.images.as_ref())?, "excluded": data.excluded },
         "encoder": { "init": encoder.name, "digest": encoder.card.digest, "card": encoder.card.card }, "base": args.base,
         "ways": ways, "queries": args.queries, "episodes": args.episodes, "seed": args.seed, "points": details,
         "versions": record::versions(), "command": record::command(), "seconds": clock.elapsed().as_secs_f64(),

@@ -67,7 +67,7 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
     let mut data = data::open_any(&args.data, args.val_fraction, args.seed, args.config.skip_bad, console)?;
     if args.share != 1.0 {
         data.train = pretrain::share(data.train, args.share)?;
-        data.train_record = record::split(data.train.as_ref())?;
+        data.train_record = panal_trainers::split_record(data.train.as_ref())?;
     }
     for protocol in &args.protocols {
         if !matches!(protocol, Protocol::Knn | Protocol::Linear)

@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Said, panal, run};
+use common::{Said, interrupted_after, panal, run};
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -106,35 +106,100 @@ fn train_and_compare_on_the_same_episodes() {
     }
     let [proto, siamese, anil] =
         ["proto", "siamese", "anil"].map(|run| place.at(&format!("{run}/learner.safetensors")));
-    let (list, out) = (place.at("episodes.jsonl"), place.at("found.json"));
-    let said = place.eval(&[&proto, &siamese, &anil, "--write-episodes", &list, "--out", &out]);
+    let (list, out, table) = (place.at("episodes.jsonl"), place.at("found.json"), place.at("table.md"));
+    let said = place.eval(&[&proto, &siamese, &anil, "--write-episodes", &list, "--out", &out, "--markdown", &table]);
     assert_eq!(said.code, Some(0), "{}", said.err);
-    for row in [
-        "| prototypical, seed 0 |",
-        "| siamese, seed 0 |",
-        "| anil, seed 0 |",
-        "| modified Hausdorff |",
-        "| nearest pixels |",
-    ] {
-        assert!(said.out.contains(row), "{row}: {}", said.out);
+    let table = std::fs::read_to_string(&table).unwrap();
+    for name in ["prototypical", "siamese", "anil", "modified Hausdorff", "nearest pixels"] {
+        assert!(table.contains(&format!("| {name} |")) && said.out.contains(&format!("\n{name} ")), "{name}: {table}");
     }
     let found = json(&std::fs::read_to_string(&out).unwrap());
     let rows = found["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 5);
     assert_eq!(rows[0]["accuracy"], trained["accuracy"]);
     assert!(rows[0]["difference"].is_null() && rows[1]["difference"].is_array());
+    assert!(rows[0]["calibration_error"].is_f64() && rows[4]["calibration_error"].is_null());
     let asked: u64 =
         rows[4]["per_class"].as_array().unwrap().iter().map(|class| class["asked"].as_u64().unwrap()).sum();
     assert_eq!(asked, 5 * 6);
 
-    // The list replayed gives what it gave; several learners of a name are summed up.
-    let said = place.eval(&[&proto, &proto, "--replay", &list, "--no-floors", "--json"]);
+    // The list replayed gives what it gave.
+    let said = place.eval(&[&proto, "--replay", &list, "--no-floors", "--json"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let again = json(&said.out);
-    assert_eq!(again["rows"].as_array().unwrap().len(), 2);
+    assert_eq!(again["rows"].as_array().unwrap().len(), 1);
     assert_eq!(again["rows"][0]["per_episode"], rows[0]["per_episode"]);
-    assert_eq!(again["rows"][1]["difference"], serde_json::json!([0.0, 0.0, 0.0]));
-    assert_eq!(again["seeds"][0]["median"], rows[0]["accuracy"]);
+    let said = place.eval(&[&proto, &proto]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("are the same training, prototypical with seed 0: name one of them"), "{}", said.err);
+}
+
+#[test]
+fn trainings_that_differ_in_their_seed_are_one_row() {
+    let place = Place::new();
+    let mut learners = Vec::new();
+    for (run, more) in [("a", &["--seed", "0"][..]), ("b", &["--seed", "5"]), ("c", &["--set", "training.lr=0.1"])] {
+        assert_eq!(place.train(run, more).code, Some(0));
+        learners.push(place.at(&format!("{run}/learner.safetensors")));
+    }
+    let [a, b, c] = &learners[..] else { unreachable!() };
+    // Test images enough for two episodes that share none.
+    group(&place.0.path().join("test"), "five", 30, 4);
+    let said = place.eval(&[b, a, c, "--no-floors", "--json"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let found = json(&said.out);
+    let rows = found["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "{}", said.out);
+    let numbers =
+        |value: &Value| -> Vec<f64> { value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect() };
+    let trainings = rows[0]["trainings"].as_array().unwrap();
+    assert_eq!((&trainings[0]["seed"], &trainings[1]["seed"]), (&0.into(), &5.into()));
+    let each: Vec<Vec<f64>> = trainings.iter().map(|training| numbers(&training["per_episode"])).collect();
+    let mean: Vec<f64> = each[0].iter().zip(&each[1]).map(|(a, b)| (a + b) / 2.0).collect();
+    assert_eq!(numbers(&rows[0]["per_episode"]), mean);
+    let over = &rows[0]["over_seeds"];
+    assert_eq!(over["seeds"], 2);
+    assert!(over["min"].as_f64() <= over["median"].as_f64() && over["median"].as_f64() <= over["max"].as_f64());
+    let asked: u64 =
+        rows[0]["per_class"].as_array().unwrap().iter().map(|class| class["asked"].as_u64().unwrap()).sum();
+    assert_eq!(asked, 2 * 5 * 6);
+    // Another setting is another method, and says which.
+    let name = rows[1]["name"].as_str().unwrap();
+    assert!(name.starts_with("prototypical of ") && name.ends_with("/c"), "{name}");
+    let other = numbers(&rows[1]["per_episode"]);
+    let difference: f64 = other.iter().zip(&mean).map(|(other, first)| other - first).sum::<f64>() / 5.0;
+    assert!((rows[1]["difference"][0].as_f64().unwrap() - difference).abs() < 1e-12);
+    // Without replacement there are two episodes: of 8 classes with 4 images, 3 classes with 3 images each.
+    let apart = &rows[0]["without_replacement"];
+    assert_eq!(apart["episodes"], 2, "{apart}");
+    assert_eq!(numbers(&apart["per_episode"]).len(), 2);
+    assert!(rows[1]["without_replacement"]["difference"].is_array());
+
+    // Drawn so from the beginning, they are all there is.
+    let apart = ["--set", "test.draw.episode.disjoint=true", "--set", "test.draw.episodes=2"];
+    let said = place.eval(&[&[a.as_str(), "--no-floors", "--json"][..], &apart].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(json(&said.out)["rows"][0]["without_replacement"].is_null());
+    let said = place.eval(&[a, "--set", "test.draw.episode.disjoint=true", "--no-floors"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("the number of episodes must be <= 2, as many as share no image, got 5"), "{}", said.err);
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_evaluation_ends_with_one_line_and_writes_nothing() {
+    let place = Place::new();
+    assert_eq!(place.train("a", &[]).code, Some(0));
+    let (learner, out) = (place.at("a/learner.safetensors"), place.at("found.json"));
+    for learners in [&[learner.as_str(), "--no-floors"][..], &[]] {
+        let mut command = panal(&["fewshot", "eval", "--config", &place.at("tiny.toml"), "--out", &out]);
+        let command = command.args(["--set", "test.draw.episodes=200000"]).args(learners);
+        let said = interrupted_after(command, "to be judged by");
+        assert_eq!(said.code, Some(130), "{}", said.err);
+        assert_eq!(said.err.matches("error: ").count(), 1, "{}", said.err);
+        assert!(said.err.contains("of 200000 episodes; nothing was written"), "{}", said.err);
+        assert!(said.out.is_empty() && !Path::new(&out).exists());
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod atomic;
 mod compare;
 mod embedding;
+mod episode_table;
 mod error;
 mod escape;
 mod facts;
@@ -27,6 +28,7 @@ mod views;
 
 pub use compare::Comparison;
 pub use embedding::Embedding;
+pub use episode_table::{Apart, ClassAccuracy, EpisodeRow, EpisodeTable, SeedScore};
 pub use error::ReportError;
 pub use jsonl::{Runs, append_run, read_runs, rewrite_runs};
 pub use mistakes::Mistake;

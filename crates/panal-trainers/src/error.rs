@@ -60,6 +60,15 @@ pub enum TrainError {
         checkpoint: Option<PathBuf>,
     },
 
+    /// The caller asked to stop between two episodes of an evaluation.
+    #[error("interrupted after {done} of {of} episodes; nothing was written")]
+    Stopped {
+        /// Episodes that were answered.
+        done: usize,
+        /// Episodes asked for.
+        of: usize,
+    },
+
     /// A checkpoint exists but belongs to another run.
     #[error("{} was written by another run ({what} differs): delete it, or run without --resume", path.display())]
     ForeignCheckpoint {

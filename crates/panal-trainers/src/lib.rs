@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 mod checkpoint;
+mod confidence;
 mod error;
 mod evaluate;
 mod feed;

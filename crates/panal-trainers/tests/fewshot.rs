@@ -177,7 +177,7 @@ fn a_prototypical_network_learns_and_its_answers_are_counted() {
     let images = FewShotImages::load(&source, 16, Tone::Ink, Device::Cpu).unwrap();
     let list = Episodes::new(&source, EpisodeSpec::fixed(3, 1, 4), 1).unwrap().list(30).unwrap();
     let before = net.store().digest().unwrap();
-    let judged = judge(&net, &images, &list.episodes, &mut Silent).unwrap();
+    let judged = judge(&net, &images, &list.episodes, &mut Silent, &AtomicBool::new(false)).unwrap();
     assert_eq!(net.store().digest().unwrap(), before);
     let interval = judged.interval().unwrap();
     assert!(interval.lower > 0.6, "{interval:?}");

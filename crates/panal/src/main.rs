@@ -42,7 +42,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             console.error(&error);
-            let interrupted = matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. }));
+            let interrupted =
+                matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. } | TrainError::Stopped { .. }));
             ExitCode::from(if interrupted { 130 } else { 1 })
         }
     }

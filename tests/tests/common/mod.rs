@@ -36,6 +36,26 @@ pub fn run(command: &mut Command) -> Said {
     Said { code: status.code(), out: String::from_utf8(stdout).unwrap(), err: String::from_utf8(stderr).unwrap() }
 }
 
+/// Starts `command`, sends it what ctrl-C does once it has said `words` on standard error, and returns how it ended.
+#[cfg(unix)]
+pub fn interrupted_after(command: &mut Command, words: &str) -> Said {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut err = String::new();
+    while !err.contains(words) {
+        assert!(stderr.read_line(&mut err).unwrap() > 0, "it ended before it could be interrupted: {err}");
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    stderr.read_to_string(&mut err).unwrap();
+    let Output { status, stdout, .. } = child.wait_with_output().unwrap();
+    Said { code: status.code(), out: String::from_utf8(stdout).unwrap(), err }
+}
+
 /// A folder with `train` and `val` of two classes: stripes across and along.
 pub fn stripes(root: &Path) {
     for (split, count) in [("train", 6), ("val", 3)] {

@@ -1,14 +1,17 @@
 //! What was right of episodes, whoever answered: by episode, on average with an interval, and by class. Nothing is learnt here.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use panal_data::Episode;
 use panal_metrics::{Interval, normal_interval};
 use serde::{Deserialize, Serialize};
+use tch::Kind;
 
 use super::images::FewShotImages;
 use super::net::FewShotNet;
 use super::spec::wrong;
+use crate::confidence::Confidence;
 use crate::{Log, PassLog, TrainError};
 
 /// Answers to a list of episodes, and what they were worth.
@@ -20,6 +23,8 @@ pub struct Judged {
     pub accuracy: Vec<f64>,
     /// The classes that were asked for, by their place in the data.
     pub classes: Vec<ClassShare>,
+    /// Expected calibration error of the softmax of the logits over all queries, in 15 bins; `None` for answers without logits.
+    pub calibration_error: Option<f64>,
 }
 
 /// What was right of one class over all episodes.
@@ -60,7 +65,7 @@ impl Judged {
             accuracy.push(all_right as f64 / answers.len() as f64);
         }
         let share = |(class, [right, asked]): (usize, [usize; 2])| ClassShare { class, right, asked };
-        Ok(Self { predicted, accuracy, classes: classes.into_iter().map(share).collect() })
+        Ok(Self { predicted, accuracy, classes: classes.into_iter().map(share).collect(), calibration_error: None })
     }
 
     /// The mean accuracy over the episodes with its normal 95 % interval, as few-shot papers give it.
@@ -75,18 +80,28 @@ impl Judged {
 /// What `net` answers to `episodes` of `images`.
 ///
 /// # Errors
-/// As [`FewShotNet::logits`].
+/// As [`FewShotNet::logits`]; [`TrainError::Stopped`] after `stop` was set.
 pub fn judge(
     net: &FewShotNet,
     images: &FewShotImages,
     episodes: &[Episode],
     log: &mut dyn Log,
+    stop: &AtomicBool,
 ) -> Result<Judged, TrainError> {
+    let mut confidence = Confidence::default();
     let mut predicted = Vec::with_capacity(episodes.len());
     for (done, episode) in episodes.iter().enumerate() {
-        let best = net.logits(images, episode)?.f_argmax(1, false)?;
+        if stop.load(Ordering::Relaxed) {
+            return Err(TrainError::Stopped { done, of: episodes.len() });
+        }
+        let logits = net.logits(images, episode)?;
+        let best = logits.f_argmax(1, false)?;
         predicted.push(Vec::<i64>::try_from(best)?.into_iter().map(|label| label as usize).collect());
+        let shares = Vec::<f32>::try_from(logits.f_softmax(1, Kind::Float)?.f_reshape([-1])?)?;
+        confidence.add(episode.query.iter().map(|item| item.label), &shares, episode.ways.len());
         log.pass(&PassLog { what: "episodes", done: done + 1, of: episodes.len() });
     }
-    Judged::of(episodes, predicted)
+    let judged = Judged::of(episodes, predicted)?;
+    let calibration_error = confidence.calibration()?.expected_error();
+    Ok(Judged { calibration_error: Some(calibration_error), ..judged })
 }

@@ -50,7 +50,8 @@ pub(crate) enum FewshotMethod {
 
 #[derive(Debug, Args)]
 pub(crate) struct FewshotEvalArgs {
-    /// What is judged: learner.safetensors files that `panal fewshot train` wrote; the floors alone where there are none
+    /// What is judged: learner.safetensors files that `panal fewshot train` wrote; the floors alone where there are none. Trainings that differ
+    /// in their seed alone are one row
     #[arg(value_name = "FILE")]
     pub(crate) learners: Vec<PathBuf>,
 
@@ -72,6 +73,10 @@ pub(crate) struct FewshotEvalArgs {
     /// Write everything that was found to this file, JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+
+    /// Write the table to this file, Markdown
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use image::RgbImage;
-use panal_data::{BadFiles, DataError, DataSource, EpisodeList, Episodes, ImageFolder, OneShotRuns, leaks};
+use panal_data::{
+    BadFiles, DataError, DataSource, Episode, EpisodeList, EpisodeSpec, Episodes, ImageFolder, OneShotRuns, leaks,
+};
 
 use super::config::Test;
 use crate::console::Console;
@@ -17,6 +19,36 @@ use crate::data;
 pub(crate) struct Judging {
     pub(crate) images: Arc<dyn DataSource>,
     pub(crate) list: EpisodeList,
+    /// Episodes drawn in the same way, but no two of which share an image; `None` where `list` was not drawn, shares none itself, or there are
+    /// fewer than two.
+    pub(crate) apart: Option<Vec<Episode>>,
+}
+
+impl Judging {
+    /// What the numbers of a table are over.
+    pub(crate) fn about(&self) -> String {
+        let episodes = self.list.episodes.len();
+        let mut about = format!(
+            "{episodes} episodes, a method's seeds averaged in each. In brackets normal 95 % intervals over them, which cover the draw of episodes; \
+             differences are taken episode by episode."
+        );
+        if let Some(apart) = &self.apart {
+            about += &format!(
+                " Without replacement: {} episodes no two of which share an image, with Student's intervals, which cover the choice of \
+                 images too.",
+                apart.len()
+            );
+        } else if !shares_images(&self.list.episodes) {
+            about += " No two of them share an image.";
+        }
+        about
+    }
+}
+
+/// Whether an image is in two episodes.
+fn shares_images(episodes: &[Episode]) -> bool {
+    let mut seen = BTreeSet::new();
+    episodes.iter().flat_map(Episode::items).any(|item| !seen.insert(item.image))
 }
 
 /// The data sets of these names as one; a class of which an earlier one has an image is left out of the later one.
@@ -70,13 +102,29 @@ pub(crate) fn open_test(
         }
         (None, None) => bail!("test.draw is missing"),
     };
-    let list = match replay {
-        Some(path) => EpisodeList::read(path, images.as_ref())?,
-        None => list,
+    let (list, apart) = match (replay, &test.draw) {
+        (Some(path), _) => (EpisodeList::read(path, images.as_ref())?, None),
+        (None, Some(draw)) => (list, apart(images.as_ref(), &draw.episode, draw.seed)?),
+        (None, None) => (list, None),
     };
     let classes = images.class_counts().into_iter().filter(|&count| count > 0).count();
     tracing::info!("to be judged by: {} episodes of {} images of {classes} classes", list.episodes.len(), images.len());
-    Ok(Judging { images, list })
+    Ok(Judging { images, list, apart })
+}
+
+/// All episodes of this kind no two of which share an image; `None` for fewer than two, and where that is what `spec` asks for.
+pub(crate) fn apart(images: &dyn DataSource, spec: &EpisodeSpec, seed: u64) -> Result<Option<Vec<Episode>>> {
+    if spec.disjoint {
+        return Ok(None);
+    }
+    let episodes = match Episodes::new(images, EpisodeSpec { disjoint: true, ..spec.clone() }, seed) {
+        Ok(episodes) => episodes,
+        // With rotations a class stands for one in place of four, and may then be one too few.
+        Err(DataError::Field { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let available = episodes.available().unwrap_or_default();
+    if available < 2 { Ok(None) } else { Ok(Some(episodes.list(available)?.episodes)) }
 }
 
 /// A folder of classes, or of groups of classes.

@@ -9,6 +9,7 @@ mod files;
 mod learner;
 mod picture;
 mod predict;
+mod standing;
 mod train;
 
 use anyhow::Result;

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -
     let path = args.out.join("learner.safetensors");
     let card = Card { spec: spec.clone(), name: name.clone(), seed: args.seed, trained_on: digest.clone(), origin };
     learner::write(&path, &net, &card)?;
-    let judged = judge(&net, &test_images, &judging.list.episodes, &mut log)?;
+    let judged = judge(&net, &test_images, &judging.list.episodes, &mut log, interrupt::stop())?;
     let interval = judged.interval()?;
     let record = json!({
         "format": 1, "kind": "few-shot training", "title": study.title, "config": study,
@@ -124,7 +124,7 @@ impl<'a> EpisodeLog<'a> {
         Self { console, title, epochs, bar: None, last_line: Instant::now() }
     }
 
-    fn at(&mut self, done: usize, of: usize, what: &str) {
+    pub(crate) fn at(&mut self, done: usize, of: usize, what: &str) {
         let title = &self.title;
         let bar = self.bar.get_or_insert_with(|| {
             let bar = self.console.bar(of as u64, "{prefix} {bar:24} {pos}/{len} {msg} {eta} left");

@@ -1,12 +1,72 @@
-//! One labelled image that is a file. Which files a data set has is for others to say.
+//! Labelled images that are files, and what makes a data set of them. Which files a data set has is for others to say.
 
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use image::RgbImage;
 use sha2::{Digest, Sha256};
 
-use crate::{DataError, decode_bytes};
+use crate::decode::image_size;
+use crate::{DataError, DataSource, decode_bytes, decode_image};
+
+/// All that a data set of files is made of.
+#[derive(Default)]
+pub(crate) struct ImageFiles {
+    pub(crate) name: String,
+    pub(crate) classes: Vec<String>,
+    /// Empty in a set without groups, and so is `group_of`, which has a group for each class.
+    pub(crate) groups: Vec<String>,
+    pub(crate) group_of: Vec<usize>,
+    pub(crate) images: Vec<ImageFile>,
+}
+
+/// A set of files, which is a [`DataSource`] by that alone.
+pub(crate) trait HasFiles: Send + Sync {
+    fn files(&self) -> &ImageFiles;
+}
+
+impl<T: HasFiles> DataSource for T {
+    fn name(&self) -> &str {
+        &self.files().name
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.files().classes
+    }
+
+    fn groups(&self) -> &[String] {
+        &self.files().groups
+    }
+
+    fn group(&self, class: usize) -> Option<usize> {
+        self.files().group_of.get(class).copied()
+    }
+
+    fn len(&self) -> usize {
+        self.files().images.len()
+    }
+
+    fn label(&self, index: usize) -> usize {
+        self.files().images[index].label
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.files().images[index].id.clone()
+    }
+
+    fn image(&self, index: usize) -> Result<RgbImage, DataError> {
+        decode_image(&self.files().images[index].path)
+    }
+
+    fn size(&self, index: usize) -> Result<(u32, u32), DataError> {
+        image_size(&self.files().images[index].path)
+    }
+
+    fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
+        self.files().images[index].digest()
+    }
+}
 
 /// A file, where it is and what it shows.
 pub(crate) struct ImageFile {

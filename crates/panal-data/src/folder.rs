@@ -6,12 +6,10 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::RgbImage;
 use rayon::prelude::*;
 
-use crate::decode::image_size;
-use crate::file::ImageFile;
-use crate::{BadFile, DataError, DataSource, decode_image};
+use crate::file::{HasFiles, ImageFile, ImageFiles};
+use crate::{BadFile, DataError, DataSource};
 use walk::{Folder, Walk, below, printable};
 
 pub(crate) use walk::image_files;
@@ -61,12 +59,7 @@ pub struct Excluded {
 /// an error. A name that is not UTF-8 keeps its place, and in ids and class names its odd bytes are written as `\xNN`.
 pub struct ImageFolder {
     root: PathBuf,
-    name: String,
-    classes: Vec<String>,
-    /// Empty in a folder without groups, and so is `group_of`, which has a group for each class.
-    groups: Vec<String>,
-    group_of: Vec<usize>,
-    images: Vec<ImageFile>,
+    files: ImageFiles,
     excluded: Vec<Excluded>,
 }
 
@@ -142,7 +135,7 @@ impl ImageFolder {
 
     /// The file that image `index` is read from.
     pub fn path(&self, index: usize) -> &Path {
-        &self.images[index].path
+        &self.files.images[index].path
     }
 
     /// Decodes every image, on all threads of rayon's global pool, and names all that can't be.
@@ -156,14 +149,14 @@ impl ImageFolder {
     /// # Errors
     /// [`DataError::Folder`] for fewer than `least`, naming those there are.
     pub fn require_classes(&self, least: usize) -> Result<(), DataError> {
-        if self.classes.len() >= least {
+        if self.files.classes.len() >= least {
             return Ok(());
         }
-        let there = self.classes.join(", ");
-        let (classes, them) = if self.classes.len() == 1 { ("class", "it") } else { ("classes", "them") };
+        let there = self.files.classes.join(", ");
+        let (classes, them) = if self.files.classes.len() == 1 { ("class", "it") } else { ("classes", "them") };
         Err(self.problem(format!(
             "has {} {classes} only ({there}), and at least {least} are needed: put a folder of images of another class beside {them}",
-            self.classes.len()
+            self.files.classes.len()
         )))
     }
 
@@ -172,11 +165,7 @@ impl ImageFolder {
         let mut walk = Walk::new(root);
         let mut folder = Self {
             root: root.to_owned(),
-            name: root.display().to_string(),
-            classes: Vec::new(),
-            groups: Vec::new(),
-            group_of: Vec::new(),
-            images: Vec::new(),
+            files: ImageFiles { name: root.display().to_string(), ..ImageFiles::default() },
             excluded: Vec::new(),
         };
         match layout {
@@ -189,9 +178,9 @@ impl ImageFolder {
                 for group in walk.folders(root, b"", "group")? {
                     for class in walk.folders(&group.path, &group.place, "class")? {
                         folder.add_class(&mut walk, &class, printable(&class.place))?;
-                        folder.group_of.push(folder.groups.len());
+                        folder.files.group_of.push(folder.files.groups.len());
                     }
-                    folder.groups.push(printable(&group.place));
+                    folder.files.groups.push(printable(&group.place));
                 }
             }
             Layout::Unlabelled => {
@@ -208,15 +197,15 @@ impl ImageFolder {
     fn add_class(&mut self, walk: &mut Walk<'_>, class: &Folder, name: String) -> Result<(), DataError> {
         walk.folder(&class.path, &class.place)?;
         walk.files.sort();
-        let label = self.classes.len();
+        let label = self.files.classes.len();
         let named = walk.files.drain(..).map(|file| (printable(&below(&file.folder, &file.name)), file.path));
-        self.images.extend(named.map(|(id, path)| ImageFile::new(id, path, label)));
-        self.classes.push(name);
+        self.files.images.extend(named.map(|(id, path)| ImageFile::new(id, path, label)));
+        self.files.classes.push(name);
         Ok(())
     }
 
     fn check_has_folders(&self, layout: Layout, loose: usize) -> Result<(), DataError> {
-        if self.classes.is_empty() && self.groups.is_empty() {
+        if self.files.classes.is_empty() && self.files.groups.is_empty() {
             let found = if loose == 0 { String::new() } else { format!(", but {loose} images directly in it") };
             let expected = if layout == Layout::Groups {
                 "one folder of class folders per group"
@@ -225,7 +214,7 @@ impl ImageFolder {
             };
             return Err(self.problem(format!("has no folders in it{found}: {expected} is expected")));
         }
-        let empty = self.groups.iter().enumerate().filter(|(group, _)| !self.group_of.contains(group));
+        let empty = self.files.groups.iter().enumerate().filter(|(group, _)| !self.files.group_of.contains(group));
         let empty: Vec<&str> = empty.map(|(_, name)| name.as_str()).collect();
         if empty.is_empty() {
             return Ok(());
@@ -248,22 +237,27 @@ impl ImageFolder {
             }
             Err(other) => Some((index, BadFile { name: image.path.display().to_string(), reason: other.to_string() })),
         };
-        self.images.par_iter().enumerate().filter_map(check).collect()
+        self.files.images.par_iter().enumerate().filter_map(check).collect()
     }
 
     fn leave_out(&mut self, bad: Vec<(usize, BadFile)>) {
         let gone: HashSet<usize> = bad.iter().map(|(index, _)| *index).collect();
         for (index, file) in bad {
-            self.excluded.push(Excluded { path: self.images[index].id.clone(), reason: file.reason });
+            self.excluded.push(Excluded { path: self.files.images[index].id.clone(), reason: file.reason });
         }
         self.excluded.sort();
         let mut index = 0..;
-        self.images.retain(|_| index.next().is_some_and(|index| !gone.contains(&index)));
+        self.files.images.retain(|_| index.next().is_some_and(|index| !gone.contains(&index)));
     }
 
     fn check_unique(&self) -> Result<(), DataError> {
         let mut seen = HashSet::new();
-        let twice = self.classes.iter().chain(self.images.iter().map(|image| &image.id)).find(|id| !seen.insert(*id));
+        let twice = self
+            .files
+            .classes
+            .iter()
+            .chain(self.files.images.iter().map(|image| &image.id))
+            .find(|id| !seen.insert(*id));
         twice.map_or(Ok(()), |id| {
             Err(self.problem(format!("holds two things that are both written {id}: rename one of them in plain UTF-8")))
         })
@@ -272,7 +266,7 @@ impl ImageFolder {
     fn check_no_class_is_empty(&self) -> Result<(), DataError> {
         let counts = self.class_counts();
         let empty: Vec<&str> =
-            self.classes.iter().zip(counts).filter(|(_, n)| *n == 0).map(|(c, _)| c.as_str()).collect();
+            self.files.classes.iter().zip(counts).filter(|(_, n)| *n == 0).map(|(c, _)| c.as_str()).collect();
         if empty.is_empty() {
             return Ok(());
         }
@@ -288,45 +282,9 @@ impl ImageFolder {
     }
 }
 
-impl DataSource for ImageFolder {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
-    fn groups(&self) -> &[String] {
-        &self.groups
-    }
-
-    fn group(&self, class: usize) -> Option<usize> {
-        self.group_of.get(class).copied()
-    }
-
-    fn len(&self) -> usize {
-        self.images.len()
-    }
-
-    fn label(&self, index: usize) -> usize {
-        self.images[index].label
-    }
-
-    fn id(&self, index: usize) -> String {
-        self.images[index].id.clone()
-    }
-
-    fn image(&self, index: usize) -> Result<RgbImage, DataError> {
-        decode_image(&self.images[index].path)
-    }
-
-    fn size(&self, index: usize) -> Result<(u32, u32), DataError> {
-        image_size(&self.images[index].path)
-    }
-
-    fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
-        self.images[index].digest()
+impl HasFiles for ImageFolder {
+    fn files(&self) -> &ImageFiles {
+        &self.files
     }
 }
 

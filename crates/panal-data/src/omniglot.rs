@@ -4,11 +4,9 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::RgbImage;
-
-use crate::file::ImageFile;
+use crate::file::{HasFiles, ImageFile, ImageFiles};
 use crate::folder::image_files;
-use crate::{DataError, DataSource, Episode, EpisodeClass, EpisodeItem, Rotation, decode_image};
+use crate::{DataError, Episode, EpisodeClass, EpisodeItem, Rotation};
 
 /// The file of each run that says which test image is of which class.
 const LABELS: &str = "class_labels.txt";
@@ -27,11 +25,7 @@ pub fn omniglot_drawer(id: &str) -> Option<u32> {
 /// As a data set its classes are `run01/class01` and so on, its groups are the runs, and its ids are paths such as
 /// `run01/test/item01.png`. Each run is an [`Episode`] of it.
 pub struct OneShotRuns {
-    name: String,
-    classes: Vec<String>,
-    groups: Vec<String>,
-    group_of: Vec<usize>,
-    images: Vec<ImageFile>,
+    files: ImageFiles,
     runs: Vec<Episode>,
 }
 
@@ -47,14 +41,8 @@ impl OneShotRuns {
         let mut folders: Vec<PathBuf> = list.map_err(|source| DataError::Read { path: root.to_owned(), source })?;
         folders.retain(|folder| folder.join(LABELS).is_file());
         folders.sort();
-        let mut this = Self {
-            name: root.display().to_string(),
-            classes: Vec::new(),
-            groups: Vec::new(),
-            group_of: Vec::new(),
-            images: Vec::new(),
-            runs: Vec::new(),
-        };
+        let files = ImageFiles { name: root.display().to_string(), ..ImageFiles::default() };
+        let mut this = Self { files, runs: Vec::new() };
         for folder in folders {
             this.add_run(&folder)?;
         }
@@ -78,28 +66,28 @@ impl OneShotRuns {
         if training.is_empty() {
             return Err(problem("has no images in its folder training".to_owned()));
         }
-        let first_class = self.classes.len();
+        let first_class = self.files.classes.len();
         let mut episode =
             Episode { number: self.runs.len() as u64, ways: Vec::new(), support: Vec::new(), query: Vec::new() };
         for (label, (name, path)) in training.iter().enumerate() {
-            let class = self.classes.len();
-            self.classes.push(format!("{run}/{}", name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem)));
-            self.group_of.push(self.groups.len());
+            let class = self.files.classes.len();
+            self.files.classes.push(format!("{run}/{}", name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem)));
+            self.files.group_of.push(self.files.groups.len());
             episode.ways.push(EpisodeClass { class, rotation: Rotation::None });
-            episode.support.push(EpisodeItem { image: self.images.len(), rotation: Rotation::None, label });
-            self.images.push(ImageFile::new(format!("{run}/training/{name}"), path.clone(), class));
+            episode.support.push(EpisodeItem { image: self.files.images.len(), rotation: Rotation::None, label });
+            self.files.images.push(ImageFile::new(format!("{run}/training/{name}"), path.clone(), class));
         }
         let mut named = HashSet::new();
         for (test, class) in read_labels(&folder.join(LABELS), &run, &tests, &training)? {
             let (name, path) = &tests[test];
             named.insert(test);
-            episode.query.push(EpisodeItem { image: self.images.len(), rotation: Rotation::None, label: class });
-            self.images.push(ImageFile::new(format!("{run}/test/{name}"), path.clone(), first_class + class));
+            episode.query.push(EpisodeItem { image: self.files.images.len(), rotation: Rotation::None, label: class });
+            self.files.images.push(ImageFile::new(format!("{run}/test/{name}"), path.clone(), first_class + class));
         }
         if let Some(left) = (0..tests.len()).find(|test| !named.contains(test)) {
             return Err(problem(format!("has an image test/{} that no line of {LABELS} names", tests[left].0)));
         }
-        self.groups.push(run);
+        self.files.groups.push(run);
         self.runs.push(episode);
         Ok(())
     }
@@ -137,40 +125,8 @@ fn read_labels(
     Ok(pairs)
 }
 
-impl DataSource for OneShotRuns {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
-    fn groups(&self) -> &[String] {
-        &self.groups
-    }
-
-    fn group(&self, class: usize) -> Option<usize> {
-        self.group_of.get(class).copied()
-    }
-
-    fn len(&self) -> usize {
-        self.images.len()
-    }
-
-    fn label(&self, index: usize) -> usize {
-        self.images[index].label
-    }
-
-    fn id(&self, index: usize) -> String {
-        self.images[index].id.clone()
-    }
-
-    fn image(&self, index: usize) -> Result<RgbImage, DataError> {
-        decode_image(&self.images[index].path)
-    }
-
-    fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
-        self.images[index].digest()
+impl HasFiles for OneShotRuns {
+    fn files(&self) -> &ImageFiles {
+        &self.files
     }
 }

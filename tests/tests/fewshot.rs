@@ -143,8 +143,8 @@ fn trainings_that_differ_in_their_seed_are_one_row() {
         learners.push(place.at(&format!("{run}/learner.safetensors")));
     }
     let [a, b, c] = &learners[..] else { unreachable!() };
-    // Test images enough for two episodes that share none.
-    group(&place.0.path().join("test"), "five", 30, 4);
+    // Test images enough for some episodes that share none.
+    group(&place.0.path().join("test"), "five", 30, 16);
     let said = place.eval(&[b, a, c, "--no-floors", "--json"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let found = json(&said.out);
@@ -169,20 +169,20 @@ fn trainings_that_differ_in_their_seed_are_one_row() {
     let other = numbers(&rows[1]["per_episode"]);
     let difference: f64 = other.iter().zip(&mean).map(|(other, first)| other - first).sum::<f64>() / 5.0;
     assert!((rows[1]["difference"][0].as_f64().unwrap() - difference).abs() < 1e-12);
-    // Without replacement there are two episodes: of 8 classes with 4 images, 3 classes with 3 images each.
+    // Without replacement there are six episodes: each takes 3 of 20 classes, and 3 of a class's 4 images.
     let apart = &rows[0]["without_replacement"];
-    assert_eq!(apart["episodes"], 2, "{apart}");
-    assert_eq!(numbers(&apart["per_episode"]).len(), 2);
+    assert_eq!(apart["episodes"], 6, "{apart}");
+    assert_eq!(numbers(&apart["per_episode"]).len(), 6);
     assert!(rows[1]["without_replacement"]["difference"].is_array());
 
     // Drawn so from the beginning, they are all there is.
-    let apart = ["--set", "test.draw.episode.disjoint=true", "--set", "test.draw.episodes=2"];
+    let apart = ["--set", "test.draw.episode.disjoint=true", "--set", "test.draw.episodes=6"];
     let said = place.eval(&[&[a.as_str(), "--no-floors", "--json"][..], &apart].concat());
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(json(&said.out)["rows"][0]["without_replacement"].is_null());
-    let said = place.eval(&[a, "--set", "test.draw.episode.disjoint=true", "--no-floors"]);
+    let said = place.eval(&[a, "--set", "test.draw.episode.disjoint=true", "--set", "test.draw.episodes=7"]);
     assert_eq!(said.code, Some(1));
-    assert!(said.err.contains("the number of episodes must be <= 2, as many as share no image, got 5"), "{}", said.err);
+    assert!(said.err.contains("the number of episodes must be <= 6, as many as share no image, got 7"), "{}", said.err);
 }
 
 #[test]

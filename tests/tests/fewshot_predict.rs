@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Said, panal, run};
+use common::{Said, interrupted_after, panal, run};
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -275,6 +275,60 @@ fn a_curve_has_every_method_and_number_of_shots() {
     assert_eq!(std::fs::read_to_string(place.at("out/curve.csv")).unwrap().lines().count(), 9);
     let shown = run(&[]);
     assert!(shown.out.contains("| accuracy, % \\ shots | 1 | 2 |"), "{}", shown.out);
+}
+
+#[test]
+fn a_curve_pairs_methods_and_fine_tunes() {
+    let place = Place::new();
+    for kind in ["across", "along"] {
+        place.draw(&format!("many/{kind}"), kind, 0..10);
+    }
+    let asked = ["curve", "@many", "--init", INIT, "--shots", "1", "--queries", "1", "--episodes", "6"];
+    let methods = ["--method", "nearest-mean", "--method", "laplacian-shot-rectified", "--method", "fine-tune"];
+    let run = |more: &[&str]| place.fewshot(&[&asked[..], &methods[..], more].concat());
+    let said = run(&["--fine-tune-episodes", "3", "--out", "@paired", "--json"]);
+    let points = json(&said)["points"].as_array().unwrap().clone();
+    let kinds: Vec<&str> = points.iter().map(|point| point["method"]["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["nearest_mean", "laplacian_shot", "fine_tune"]);
+    assert_eq!(points[1]["method"]["rectify"], true);
+    assert_eq!((&points[1]["transductive"], &points[2]["transductive"]), (&true.into(), &false.into()));
+    let of = |point: &Value| -> Vec<f64> {
+        point["scores"]["episodes"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
+    };
+    let (first, tuned) = (of(&points[0]), of(&points[2]));
+    assert_eq!((first.len(), tuned.len()), (6, 3));
+    // Fine-tuning is held against the same three episodes.
+    let expected = tuned.iter().zip(&first).map(|(tuned, first)| tuned - first).sum::<f64>() / 3.0;
+    let found = points[2]["scores"]["difference"][0].as_f64().unwrap();
+    assert!((found - expected).abs() < 1e-12, "{found}, {expected}");
+    assert!(points[0]["scores"]["difference"].is_null());
+    // Ten images of each class make five episodes of two images each.
+    let apart = &points[0]["scores"]["without_replacement"];
+    assert!(apart["episodes"] == 5 && apart["lower"].as_f64() <= apart["accuracy"].as_f64(), "{apart}");
+    let table = std::fs::read_to_string(place.at("paired/curve.md")).unwrap();
+    for text in [
+        "against the first, points",
+        "without replacement, % (episodes)",
+        "| fine-tuning on the support (3 episodes) |",
+    ] {
+        assert!(table.contains(text), "{text}: {table}");
+    }
+    refused(&run(&["--fine-tune-episodes", "1"]), "--fine-tune-episodes must be at least 2, for an interval, got 1");
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_curve_ends_with_130() {
+    let place = Place::new();
+    let out = place.at("never");
+    let mut command =
+        panal(&["fewshot", "curve", &place.at("support"), "--init", INIT, "--shots", "1", "--queries", "2"]);
+    // Logistic regression of so many episodes takes a minute and more.
+    let said =
+        interrupted_after(command.args(["--episodes", "50000", "--method", "logistic", "--out", &out]), "device: ");
+    assert_eq!(said.code, Some(130), "{}", said.err);
+    assert!(said.err.contains("of 50000 episodes; nothing was written"), "{}", said.err);
+    assert!(!Path::new(&out).exists());
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub struct EpisodeRow {
     pub accuracy: Interval,
     /// One for each training; none for what learns nothing.
     pub seeds: Vec<SeedScore>,
-    /// The same on episodes no two of which share an image, where there are two or more.
+    /// The same on episodes no two of which share an image, where there are enough.
     pub apart: Option<Apart>,
     /// The mean difference from the first row, episode by episode, and its interval; `None` in that row.
     pub difference: Option<Interval>,

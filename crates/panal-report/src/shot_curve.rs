@@ -3,6 +3,7 @@
 use panal_metrics::Interval;
 use serde_json::json;
 
+use crate::episode_table::Apart;
 use crate::escape::markdown;
 use crate::{ReportError, flat, plot};
 
@@ -37,6 +38,10 @@ pub struct ShotPoint {
     pub calibration_error: f64,
     /// Episodes.
     pub episodes: usize,
+    /// The same on episodes no two of which share an image, where there are enough.
+    pub apart: Option<Apart>,
+    /// The mean difference from the first method, episode by episode, and its interval; `None` for that method.
+    pub difference: Option<Interval>,
 }
 
 impl ShotCurve {
@@ -60,7 +65,8 @@ impl ShotCurve {
         }
     }
 
-    /// As tables of Markdown, in per cent: accuracy, mean ± half of the interval; and the expected calibration error.
+    /// As tables of Markdown, in per cent: accuracy, mean ± half of the interval; differences from the first method, episode by
+    /// episode; accuracy on episodes without replacement; and the expected calibration error.
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -81,8 +87,29 @@ impl ShotCurve {
             let Interval { estimate, lower, upper, .. } = point.accuracy;
             format!("{:.1} ± {:.1}", 100.0 * estimate, 50.0 * (upper - lower))
         });
+        let difference = table("against the first, points", |point| match point.difference {
+            Some(Interval { estimate, lower, upper, .. }) => {
+                format!("{:+.1} ± {:.1}", 100.0 * estimate, 50.0 * (upper - lower))
+            }
+            None => String::new(),
+        });
+        let apart = table("without replacement, % (episodes)", |point| match point.apart {
+            Some(Apart { accuracy: Interval { estimate, lower, upper, .. }, episodes }) => {
+                format!("{:.1} ± {:.1} ({episodes})", 100.0 * estimate, 50.0 * (upper - lower))
+            }
+            None => String::new(),
+        });
         let error = table("calibration error, %", |point| format!("{:.1}", 100.0 * point.calibration_error));
-        Ok(format!("{accuracy}\n{error}"))
+        let mut tables = vec![accuracy];
+        let points = || self.lines.iter().flat_map(|line| &line.points);
+        if points().any(|point| point.difference.is_some()) {
+            tables.push(difference);
+        }
+        if points().any(|point| point.apart.is_some()) {
+            tables.push(apart);
+        }
+        tables.push(error);
+        Ok(tables.join("\n"))
     }
 
     /// As CSV, a line for each method and number of shots.
@@ -104,6 +131,13 @@ impl ShotCurve {
                     ("level", json!(point.accuracy.level)),
                     ("calibration_error", json!(point.calibration_error)),
                     ("episodes", json!(point.episodes)),
+                    ("difference", json!(point.difference.map(|it| it.estimate))),
+                    ("difference_lower", json!(point.difference.map(|it| it.lower))),
+                    ("difference_upper", json!(point.difference.map(|it| it.upper))),
+                    ("apart", json!(point.apart.map(|it| it.accuracy.estimate))),
+                    ("apart_lower", json!(point.apart.map(|it| it.accuracy.lower))),
+                    ("apart_upper", json!(point.apart.map(|it| it.accuracy.upper))),
+                    ("apart_episodes", json!(point.apart.map(|it| it.episodes))),
                 ])
             })
             .collect();
@@ -126,7 +160,7 @@ mod tests {
 
     fn point(estimate: f64, half: f64) -> ShotPoint {
         let accuracy = Interval { estimate, lower: estimate - half, upper: estimate + half, level: 0.95 };
-        ShotPoint { accuracy, calibration_error: 0.123, episodes: 600 }
+        ShotPoint { accuracy, calibration_error: 0.123, episodes: 600, apart: None, difference: None }
     }
 
     fn curve() -> ShotCurve {
@@ -147,9 +181,26 @@ mod tests {
         assert!(text.contains("| accuracy, % \\ shots | 1 | 5 |\n| --- | ---: | ---: |\n"), "{text}");
         assert!(text.contains("| nearest class mean | 81.2 ± 0.7 | 90.0 ± 0.2 |"), "{text}");
         assert!(text.contains("| TIM (transductive) | 12.3 | 12.3 |"), "{text}");
+        assert!(!text.contains("against the first") && !text.contains("without replacement"), "{text}");
         let csv = curve().csv().unwrap();
         assert_eq!(csv.lines().count(), 5);
-        assert!(csv.starts_with("method,shots,accuracy,lower,upper,level,calibration_error,episodes\n"), "{csv}");
+        assert!(
+            csv.starts_with("method,shots,accuracy,lower,upper,level,calibration_error,episodes,difference,"),
+            "{csv}"
+        );
+    }
+
+    #[test]
+    fn differences_and_episodes_apart_have_tables_of_their_own() {
+        let mut curve = curve();
+        let point = &mut curve.lines[1].points[0];
+        point.difference = Some(Interval { estimate: -0.02, lower: -0.03, upper: -0.01, level: 0.95 });
+        point.apart = Some(Apart { accuracy: point.accuracy, episodes: 4 });
+        let text = curve.markdown().unwrap();
+        assert!(text.contains("| TIM (transductive) | -2.0 ± 1.0 |  |\n"), "{text}");
+        assert!(text.contains("| TIM (transductive) | 99.9 ± 0.4 (4) |  |\n"), "{text}");
+        let csv = curve.csv().unwrap();
+        assert!(csv.contains(",-0.02,-0.03,-0.01,0.999,"), "{csv}");
     }
 
     #[test]

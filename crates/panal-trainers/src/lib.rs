@@ -24,8 +24,8 @@ pub use fewshot::{
     FewShotNet, FewShotSpec, Judged, MethodSpec, Order, Tone, judge,
 };
 pub use fewshot_transfer::{
-    ClassTally, CosineSpec, EncoderCard, EpisodeScores, FewShotMethod, LaplacianShotSpec, LogisticSpec,
-    RejectThreshold, SupportSet, TimSpec, Transform, evaluate_episodes,
+    ClassTally, CosineSpec, EncoderCard, EpisodeScores, FewShotMethod, FineTuneNorm, FineTuneSpec, FineTuner,
+    LaplacianShotSpec, LogisticSpec, RejectThreshold, SupportSet, TimSpec, Transform, Tuned, evaluate_episodes,
 };
 pub use frozen::{
     Bank, FitSpec, GridPoint, KnnSpec, Logistic, ProbeOutcome, ProbeSpec, knn, linear_probe, logistic_regression,

@@ -1,17 +1,18 @@
 //! A method over many episodes of frozen features, tasks of one shape at a time. Drawing episodes lives in panal-data.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use panal_data::{Episode, Rotation};
-use panal_metrics::{Calibration, Interval, Probabilities, normal_interval};
+use panal_metrics::{Calibration, Interval, normal_interval};
 use tch::{Kind, Tensor};
 
 use super::tasks::{Tasks, wrong};
 use super::{FewShotMethod, Transform};
+use crate::confidence::Confidence;
 use crate::{Bank, TrainError};
 
 /// f32 values of features gathered at a time: 2 MiB, which stays in the cache until the block is done.
 const BLOCK: usize = 1 << 19;
-/// Bins of the calibration error.
-const BINS: usize = 15;
 
 /// How often one class of the data set was asked for, and how often rightly answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +43,55 @@ pub struct EpisodeScores {
     pub is_transductive: bool,
 }
 
+/// [`EpisodeScores`] in the making.
+pub(super) struct Scoring {
+    accuracies: Vec<f64>,
+    classes: Vec<ClassTally>,
+    confidence: Confidence,
+}
+
+impl Scoring {
+    /// Of a data set of so many classes.
+    pub(super) fn new(classes: usize) -> Self {
+        let classes = vec![ClassTally::default(); classes];
+        Self { accuracies: Vec::new(), classes, confidence: Confidence::default() }
+    }
+
+    /// Counts episodes of one shape. `logits`: `[B, Q, ways]`.
+    pub(super) fn add(&mut self, episodes: &[Episode], logits: &Tensor) -> Result<(), TrainError> {
+        let [_, queries, ways] = logits.size()[..] else {
+            return Err(wrong("logits", "[B, Q, ways]", &format!("{:?}", logits.size())));
+        };
+        let (queries, ways) = (queries as usize, ways as usize);
+        let predicted = Vec::<i64>::try_from(logits.f_argmax(2, false)?.f_reshape([-1])?)?;
+        let shares = Vec::<f32>::try_from(logits.f_softmax(2, Kind::Float)?.f_reshape([-1])?)?;
+        for (episode, predicted) in episodes.iter().zip(predicted.chunks(queries)) {
+            let mut right = 0;
+            for (item, &predicted) in episode.query.iter().zip(predicted) {
+                let correct = item.label as i64 == predicted;
+                right += usize::from(correct);
+                let tally = &mut self.classes[episode.ways[item.label].class];
+                tally.queries += 1;
+                tally.right += u64::from(correct);
+            }
+            self.accuracies.push(right as f64 / queries as f64);
+        }
+        let truth = episodes.iter().flat_map(|episode| episode.query.iter().map(|item| item.label));
+        self.confidence.add(truth, &shares, ways);
+        Ok(())
+    }
+
+    /// How many episodes were counted.
+    pub(super) fn done(&self) -> usize {
+        self.accuracies.len()
+    }
+
+    pub(super) fn finish(self, is_transductive: bool) -> Result<EpisodeScores, TrainError> {
+        let calibration = self.confidence.calibration()?;
+        Ok(EpisodeScores { accuracies: self.accuracies, classes: self.classes, calibration, is_transductive })
+    }
+}
+
 impl EpisodeScores {
     /// The mean accuracy with its normal interval over episodes, which covers the draw of episodes and nothing else.
     ///
@@ -59,55 +109,34 @@ impl EpisodeScores {
 ///
 /// # Errors
 /// [`TrainError::Spec`] for no episodes, a setting outside its range, an image or class that the bank does not have, an image
-/// that is turned (a bank has no features of those), and an image whose class is another in the bank.
+/// that is turned (a bank has no features of those), and an image whose class is another in the bank;
+/// [`TrainError::Stopped`] after `stop` was set.
 pub fn evaluate_episodes(
     bank: &Bank,
     episodes: &[Episode],
     method: &FewShotMethod,
     transform: &Transform,
+    stop: &AtomicBool,
 ) -> Result<EpisodeScores, TrainError> {
     method.check()?;
-    if episodes.is_empty() {
-        return Err(wrong("episodes", "at least 1", &0));
-    }
-    episodes.iter().try_for_each(|episode| check(episode, bank))?;
+    check_all(episodes, bank.labels())?;
     let mut features = transform.apply(bank.features())?;
     if !method.knows_the_origin() {
         let mean = features.f_mean_dim(0i64, true, Kind::Double)?.f_to_kind(Kind::Float)?;
         features = features.f_sub(&mean)?;
     }
 
-    let most_ways = episodes.iter().map(|episode| episode.ways.len()).max().unwrap_or_default();
-    let mut accuracies = Vec::with_capacity(episodes.len());
-    let mut classes = vec![ClassTally::default(); bank.classes()];
-    let (mut truth, mut probabilities): (Vec<usize>, Vec<f32>) = (Vec::new(), Vec::new());
+    let mut scoring = Scoring::new(bank.classes());
     for alike in episodes.chunk_by(|a, b| shape(a) == shape(b)) {
-        let (support, queries, ways) = shape(&alike[0]);
+        let (support, queries, _) = shape(&alike[0]);
         for block in alike.chunks((BLOCK / ((support + queries) * bank.dim())).max(1)) {
-            let logits = method.logits(&tasks(&features, block)?)?;
-            let predicted = Vec::<i64>::try_from(logits.f_argmax(2, false)?.f_reshape([-1])?)?;
-            let shares = Vec::<f32>::try_from(logits.f_softmax(2, Kind::Float)?.f_reshape([-1])?)?;
-            for (episode, predicted) in block.iter().zip(predicted.chunks(queries)) {
-                let mut right = 0;
-                for (item, &predicted) in episode.query.iter().zip(predicted) {
-                    let correct = item.label as i64 == predicted;
-                    right += usize::from(correct);
-                    let tally = &mut classes[episode.ways[item.label].class];
-                    tally.queries += 1;
-                    tally.right += u64::from(correct);
-                    truth.push(item.label);
-                }
-                accuracies.push(right as f64 / queries as f64);
+            if stop.load(Ordering::Relaxed) {
+                return Err(TrainError::Stopped { done: scoring.done(), of: episodes.len() });
             }
-            for row in shares.chunks(ways) {
-                probabilities.extend_from_slice(row);
-                probabilities.resize(probabilities.len() + most_ways - ways, 0.0);
-            }
+            scoring.add(block, &method.logits(&tasks(&features, block)?)?)?;
         }
     }
-    let rows: Vec<&[f32]> = probabilities.chunks(most_ways).collect();
-    let calibration = Calibration::new(&truth, &Probabilities::from_rows(&rows)?, BINS)?;
-    Ok(EpisodeScores { accuracies, classes, calibration, is_transductive: method.is_transductive() })
+    scoring.finish(method.is_transductive())
 }
 
 /// Support images, queries and classes.
@@ -130,8 +159,15 @@ fn tasks(features: &Tensor, episodes: &[Episode]) -> Result<Tasks, TrainError> {
     })
 }
 
-/// Refuses an episode that is not one of the bank's images.
-fn check(episode: &Episode, bank: &Bank) -> Result<(), TrainError> {
+/// Refuses no episodes, and episodes that are not of images with these classes.
+pub(super) fn check_all(episodes: &[Episode], labels: &[usize]) -> Result<(), TrainError> {
+    if episodes.is_empty() {
+        return Err(wrong("episodes", "at least 1", &0));
+    }
+    episodes.iter().try_for_each(|episode| check(episode, labels))
+}
+
+fn check(episode: &Episode, labels: &[usize]) -> Result<(), TrainError> {
     let refuse = |what: String, allowed: &str, got: String| {
         Err(TrainError::Spec { field: format!("episode {}: {what}", episode.number), allowed: allowed.into(), got })
     };
@@ -144,19 +180,16 @@ fn check(episode: &Episode, bank: &Bank) -> Result<(), TrainError> {
         return refuse(format!("support images of label {bare}"), "at least 1", "0".into());
     }
     for item in episode.items() {
-        let Some(&class) = bank.labels().get(item.image) else {
-            return refuse(
-                "image".into(),
-                &format!("< {}, the images of the bank", bank.images()),
-                item.image.to_string(),
-            );
+        let Some(&class) = labels.get(item.image) else {
+            let allowed = format!("< {}, the images there are", labels.len());
+            return refuse("image".into(), &allowed, item.image.to_string());
         };
         if item.rotation != Rotation::None {
             let got = format!("{} degrees", item.rotation.degrees());
-            return refuse(format!("rotation of image {}", item.image), "0, for the bank has no others", got);
+            return refuse(format!("rotation of image {}", item.image), "0, for images are taken as they are", got);
         }
         if episode.ways[item.label].class != class {
-            let allowed = format!("{class}, as in the bank");
+            let allowed = format!("{class}, as in the data");
             return refuse(
                 format!("class of image {}", item.image),
                 &allowed,

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::tasks::{Tasks, nearness, wrong};
+use super::tasks::{Tasks, nearness, unit_length, wrong};
 use crate::TrainError;
 
 /// Settings of LaplacianShot.
@@ -17,12 +17,14 @@ pub struct LaplacianShotSpec {
     pub lambda: f64,
     /// Updates; at least 1.
     pub iterations: usize,
+    /// Whether the queries are first moved to where the support lies, and the class means made anew of both.
+    pub rectify: bool,
 }
 
 impl Default for LaplacianShotSpec {
-    /// 3 neighbours and 20 updates; lambda, which the paper chooses on validation classes, is 1.
+    /// 3 neighbours and 20 updates; lambda, which the paper chooses on validation classes, is 1. Nothing is rectified.
     fn default() -> Self {
-        Self { neighbours: 3, lambda: 1.0, iterations: 20 }
+        Self { neighbours: 3, lambda: 1.0, iterations: 20, rectify: false }
     }
 }
 
@@ -45,16 +47,40 @@ impl LaplacianShotSpec {
 ///
 /// With `a_q` the squared distances of query `q` to the class means and `w(q, p) = 1` where `p` is one of the nearest queries
 /// of `q`, else 0: `y_q = softmax(-a_q)` at first, and then `y_q <- softmax(-a_q + lambda sum over p of w(q, p) y_p)`, for all
-/// queries at once. The class means stay where the support puts them: the paper's rectification of prototypes is left out.
+/// queries at once. With `rectify` the class means are those of [`rectified`].
 pub(crate) fn logits(tasks: &Tasks, spec: &LaplacianShotSpec) -> Result<Tensor, TrainError> {
-    let unary = nearness(&tasks.query, &tasks.class_means(&tasks.support)?)?;
-    let affinity = affinity(&tasks.query, spec.neighbours)?;
+    let means = tasks.class_means(&tasks.support)?;
+    let (query, means) = if spec.rectify { rectified(tasks, &means)? } else { (tasks.query.shallow_clone(), means) };
+    let unary = nearness(&query, &means)?;
+    let affinity = affinity(&query, spec.neighbours)?;
     let mut logits = unary.shallow_clone();
     for _ in 0..spec.iterations {
         let pull = affinity.f_bmm(&logits.f_softmax(2, Kind::Float)?)?;
         logits = unary.f_add(&pull.f_mul_scalar(spec.lambda)?)?;
     }
     Ok(logits)
+}
+
+/// What the cosines are multiplied by in [`rectified`], as in the authors' program.
+const SHARPNESS: f64 = 10.0;
+
+/// The paper's rectification of prototypes, as the authors' program does it (`src/train_lshot.py`, option `proto_rect`): the moved queries
+/// `[B, Q, d]` and the new class means `[B, ways, d]`.
+///
+/// Every query moves by the mean of the support less the mean of the queries. Then each image `x`, of the support or moved,
+/// counts for the class whose mean `m_c` has the highest cosine, and the new mean of a class is `1 / n sum over its n images of s_c(x) x`
+/// with `s(x)` the softmax over classes of `10 cos(x, m_c)`. A class that no image counts for keeps its mean.
+fn rectified(tasks: &Tasks, means: &Tensor) -> Result<(Tensor, Tensor), TrainError> {
+    let centre = |x: &Tensor| x.f_mean_dim(1i64, true, Kind::Float);
+    let shift = centre(&tasks.support)?.f_sub(&centre(&tasks.query)?)?;
+    let query = tasks.query.f_add(&shift)?;
+    let images = Tensor::f_cat(&[&tasks.support, &query], 1)?;
+    let cosines = unit_length(&images)?.f_bmm(&unit_length(means)?.f_transpose(1, 2)?)?;
+    let counted = cosines.f_argmax(2, false)?.f_one_hot(tasks.ways as i64)?.f_to_kind(Kind::Float)?;
+    let shares = cosines.f_mul_scalar(SHARPNESS)?.f_softmax(2, Kind::Float)?.f_mul(&counted)?;
+    let counts = counted.f_sum_dim_intlist(1i64, false, Kind::Float)?.f_unsqueeze(2)?;
+    let moved = shares.f_transpose(1, 2)?.f_bmm(&images)?.f_div(&counts.f_clamp_min(1.0)?)?;
+    Ok((query, moved.f_where_self(&counts.f_gt(0.0)?, means)?))
 }
 
 /// `w` as `[B, Q, Q]` f32.

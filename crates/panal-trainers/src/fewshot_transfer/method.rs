@@ -83,7 +83,7 @@ impl FewShotMethod {
 
     /// Whether it matters where features are zero; the others only know differences of features.
     pub(crate) fn knows_the_origin(&self) -> bool {
-        matches!(self, Self::Cosine(_))
+        matches!(self, Self::Cosine(_)) || matches!(self, Self::LaplacianShot(spec) if spec.rectify)
     }
 }
 
@@ -94,6 +94,7 @@ impl fmt::Display for FewShotMethod {
             Self::NearestMean => "nearest class mean",
             Self::Cosine(_) => "cosine to class mean",
             Self::Logistic(_) => "logistic regression",
+            Self::LaplacianShot(spec) if spec.rectify => "LaplacianShot, rectified (transductive)",
             Self::LaplacianShot(_) => "LaplacianShot (transductive)",
             Self::Tim(_) => "TIM-ADM (transductive)",
         })

@@ -1,7 +1,9 @@
-//! Few-shot classification over frozen features, one method a file: nothing of the backbone is learnt, and no image is seen here.
+//! Few-shot classification by transfer, one method a file: over frozen features, of which nothing more is learnt, and in `fine_tune` alone by
+//! moving a copy of the backbone.
 
 mod cosine;
 mod evaluate;
+mod fine_tune;
 mod laplacian;
 mod logistic;
 mod method;
@@ -14,6 +16,7 @@ mod transform;
 
 pub use cosine::CosineSpec;
 pub use evaluate::{ClassTally, EpisodeScores, evaluate_episodes};
+pub use fine_tune::{FineTuneNorm, FineTuneSpec, FineTuner, Tuned};
 pub use laplacian::LaplacianShotSpec;
 pub use logistic::LogisticSpec;
 pub use method::FewShotMethod;

@@ -161,6 +161,10 @@ pub(crate) struct FewshotCurveArgs {
     #[arg(long, value_name = "DATA")]
     pub(crate) base: Option<String>,
 
+    /// Episodes that fine-tune answers for each number of shots, the first ones; it trains a network for each
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one)]
+    pub(crate) fine_tune_episodes: usize,
+
     /// Key of the draws of episodes
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -185,8 +189,12 @@ pub(crate) enum TransferMethod {
     Logistic,
     /// LaplacianShot, transductive
     LaplacianShot,
+    /// LaplacianShot with its rectification of prototypes, transductive
+    LaplacianShotRectified,
     /// Transductive information maximisation (TIM-ADM)
     Tim,
+    /// A copy of the encoder and a new head, fine-tuned on the support images of each episode; slow
+    FineTune,
 }
 
 /// What is done to features before they are compared.

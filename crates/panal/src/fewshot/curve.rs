@@ -1,26 +1,46 @@
-//! `panal fewshot curve`: how accuracy grows with the number of labelled images, by transfer from frozen features.
+//! `panal fewshot curve`: how accuracy grows with the number of labelled images, by transfer from a pretrained encoder.
 
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use panal_data::{DataSource, Episode, EpisodeSpec, Episodes};
-use panal_report::{ShotCurve, ShotLine, ShotPoint};
-use panal_trainers::{Bank, EpisodeScores, FewShotMethod, Transform, evaluate_episodes};
+use panal_metrics::{mean_interval, paired_interval};
+use panal_report::{Apart, ShotCurve, ShotLine, ShotPoint};
+use panal_trainers::{
+    EpisodeScores, FewShotMethod, FineTuneSpec, FineTuner, LaplacianShotSpec, Transform, evaluate_episodes,
+};
 use serde_json::{Value, json};
 
+use super::data as episodes_of;
 use super::encoder::Encoder;
 use crate::cli::{FewshotCurveArgs, Global, TransferMethod};
-use crate::console::Console;
-use crate::{data, record, unfinished};
+use crate::console::{Console, RunLog};
+use crate::{data, interrupt, record, unfinished};
 
 const LEVEL: f64 = 0.95;
+
+/// The episodes of one number of shots.
+struct Draw {
+    shots: usize,
+    episodes: Vec<Episode>,
+    /// Those of the same kind, but with fewer queries, no two of which share an image, where there are five or more.
+    apart: Option<Vec<Episode>>,
+}
+
+/// What answers.
+enum Way<'a> {
+    /// A method over frozen features, changed like this first.
+    Frozen(FewShotMethod, &'a Transform),
+    /// A copy of the encoder, fine-tuned for each of so many episodes.
+    FineTuned(FineTuneSpec, usize),
+}
 
 pub(crate) fn run(args: &FewshotCurveArgs, global: &Global, console: &Console) -> Result<()> {
     let clock = Instant::now();
     let data = data::open_evaluated(&args.data, args.skip_bad, console)?;
-    let classes = data.images.classes().len();
-    let ways = args.ways.unwrap_or(classes.min(5));
+    let classes = data.images.classes();
+    let ways = args.ways.unwrap_or(classes.len().min(5));
     let mut shots = args.shots.clone();
     shots.sort_unstable();
     shots.dedup();
@@ -29,36 +49,57 @@ pub(crate) fn run(args: &FewshotCurveArgs, global: &Global, console: &Console) -
     let encoder = Encoder::open(&args.init, global, console)?;
     let transforms = encoder.transforms(&args.transforms, args.base.as_deref())?;
     let bank = encoder.bank(&data.images, "features")?;
+    let split = encoder.split(&data.images);
 
-    let mut lines = Vec::new();
+    let mut lines: Vec<ShotLine> = Vec::new();
     let mut details = Vec::new();
-    for method in args.methods.iter().map(|&method| FewShotMethod::from(method)) {
-        for transform in &transforms {
-            let name = format!("{method}, {}", transform.name());
-            let mut points = Vec::new();
-            for (shots, episodes) in shots.iter().zip(&drawn) {
-                let (point, detail) = point(&bank, episodes, &method, transform, data.images.classes())?;
-                let accuracy = point.accuracy;
-                tracing::info!(
-                    "{name}, {shots} shots: {:.4} [{:.4}, {:.4}]",
-                    accuracy.estimate,
-                    accuracy.lower,
-                    accuracy.upper
-                );
-                details.push(
-                    json!({ "method": method, "transform": transform.name(), "transductive": method.is_transductive(),
-                                     "shots": shots, "scores": detail }),
-                );
-                points.push(point);
+    // Accuracies of the first line, for each number of shots, that the others are held against.
+    let mut first: Vec<Vec<f64>> = Vec::new();
+    for way in ways_of(args, &transforms) {
+        let name = way.name();
+        let mut points = Vec::new();
+        for (at, draw) in drawn.iter().enumerate() {
+            let answer = |episodes: &[Episode]| -> Result<EpisodeScores> {
+                match &way {
+                    Way::Frozen(method, transform) => {
+                        Ok(evaluate_episodes(&bank, episodes, method, transform, interrupt::stop())?)
+                    }
+                    Way::FineTuned(spec, most) => {
+                        let mut tuner = FineTuner::new(encoder.network(), &split, *spec, args.seed, encoder.threads())?;
+                        let mut log = RunLog::new(console, format!("fine-tuning, {} shots", draw.shots), &[]);
+                        let episodes = &episodes[..episodes.len().min(*most)];
+                        Ok(tuner.evaluate(episodes, &mut log, interrupt::stop())?)
+                    }
+                }
+            };
+            let scores = answer(&draw.episodes)?;
+            let apart = draw.apart.as_deref().map(answer).transpose()?;
+            let (point, detail) = point(&scores, apart.as_ref(), first.get(at).filter(|_| !lines.is_empty()), classes)?;
+            let accuracy = point.accuracy;
+            tracing::info!(
+                "{name}, {} shots: {:.4} [{:.4}, {:.4}]",
+                draw.shots,
+                accuracy.estimate,
+                accuracy.lower,
+                accuracy.upper
+            );
+            details.push(json!({
+                "method": way.method(), "transform": way.transform(), "transductive": scores.is_transductive,
+                "shots": draw.shots, "scores": detail,
+            }));
+            points.push(point);
+            if lines.is_empty() {
+                first.push(scores.accuracies);
             }
-            lines.push(ShotLine { name, points });
         }
+        lines.push(ShotLine { name, points });
     }
     let curve = ShotCurve {
         title: format!("{}: {ways}-way accuracy by number of shots", data.title),
         subject: format!(
-            "{} images of {classes} classes ({}), frozen {}, {} queries a class, {} episodes, seed {}, {:.0} % interval over episodes",
+            "{} images of {} classes ({}), {}, {} queries a class, {} episodes, seed {}, {:.0} % interval over episodes",
             data.images.len(),
+            classes.len(),
             data.origin,
             encoder.arch(),
             args.queries,
@@ -70,7 +111,7 @@ pub(crate) fn run(args: &FewshotCurveArgs, global: &Global, console: &Console) -
         lines,
     };
     let record = json!({
-        "format": 1, "kind": "few-shot curve", "title": curve.title, "subject": curve.subject,
+        "format": 2, "kind": "few-shot curve", "title": curve.title, "subject": curve.subject,
         "data": { "id": data.id, "origin": data.origin, "images": panal_trainers::split_record(data.images.as_ref())?, "excluded": data.excluded },
         "encoder": { "init": encoder.name, "digest": encoder.card.digest, "card": encoder.card.card }, "base": args.base,
         "ways": ways, "queries": args.queries, "episodes": args.episodes, "seed": args.seed, "points": details,
@@ -87,32 +128,99 @@ pub(crate) fn run(args: &FewshotCurveArgs, global: &Global, console: &Console) -
     Ok(())
 }
 
-fn draw(args: &FewshotCurveArgs, images: &dyn DataSource, ways: usize, shots: usize) -> Result<Vec<Episode>> {
+fn draw(args: &FewshotCurveArgs, images: &dyn DataSource, ways: usize, shots: usize) -> Result<Draw> {
     let asked = || format!("{ways}-way {shots}-shot episodes with {} queries a class", args.queries);
     ensure!(args.episodes > 1, "--episodes must be at least 2, for an interval, got {}", args.episodes);
-    let episodes =
-        Episodes::new(images, EpisodeSpec::fixed(ways, shots, args.queries), args.seed).with_context(asked)?;
-    Ok(episodes.list(args.episodes)?.episodes)
+    ensure!(
+        args.fine_tune_episodes > 1,
+        "--fine-tune-episodes must be at least 2, for an interval, got {}",
+        args.fine_tune_episodes
+    );
+    let spec = EpisodeSpec::fixed(ways, shots, args.queries);
+    let episodes = Episodes::new(images, spec.clone(), args.seed).with_context(asked)?.list(args.episodes)?.episodes;
+    Ok(Draw { shots, episodes, apart: episodes_of::apart(images, &spec, args.seed)? })
 }
 
+/// Every method that was asked for, over every transform; fine-tuning, which has its own, once.
+fn ways_of<'a>(args: &FewshotCurveArgs, transforms: &'a [Transform]) -> Vec<Way<'a>> {
+    let frozen =
+        |method: FewShotMethod| transforms.iter().map(move |transform| Way::Frozen(method, transform)).collect();
+    let of = |&method: &TransferMethod| -> Vec<Way<'a>> {
+        match method {
+            TransferMethod::NearestMean => frozen(FewShotMethod::NearestMean),
+            TransferMethod::Cosine => frozen(FewShotMethod::Cosine(Default::default())),
+            TransferMethod::Logistic => frozen(FewShotMethod::Logistic(Default::default())),
+            TransferMethod::LaplacianShot => frozen(FewShotMethod::LaplacianShot(Default::default())),
+            TransferMethod::LaplacianShotRectified => {
+                frozen(FewShotMethod::LaplacianShot(LaplacianShotSpec { rectify: true, ..Default::default() }))
+            }
+            TransferMethod::Tim => frozen(FewShotMethod::Tim(Default::default())),
+            TransferMethod::FineTune => {
+                vec![Way::FineTuned(FineTuneSpec::default(), args.fine_tune_episodes.min(args.episodes))]
+            }
+        }
+    };
+    args.methods.iter().flat_map(of).collect()
+}
+
+impl Way<'_> {
+    fn name(&self) -> String {
+        match self {
+            Self::Frozen(method, transform) => format!("{method}, {}", transform.name()),
+            Self::FineTuned(_, episodes) => format!("fine-tuning on the support ({episodes} episodes)"),
+        }
+    }
+
+    fn method(&self) -> Value {
+        match self {
+            Self::Frozen(method, _) => json!(method),
+            Self::FineTuned(spec, episodes) => json!({ "kind": "fine_tune", "spec": spec, "episodes": episodes }),
+        }
+    }
+
+    fn transform(&self) -> Option<&'static str> {
+        match self {
+            Self::Frozen(_, transform) => Some(transform.name()),
+            Self::FineTuned(..) => None,
+        }
+    }
+}
+
+/// A point of a line, and all that was found as JSON. `first` are the accuracies of the first line on the same episodes.
 fn point(
-    bank: &Bank,
-    episodes: &[Episode],
-    method: &FewShotMethod,
-    transform: &Transform,
+    scores: &EpisodeScores,
+    apart: Option<&EpisodeScores>,
+    first: Option<&Vec<f64>>,
     classes: &[String],
 ) -> Result<(ShotPoint, Value)> {
-    let scores: EpisodeScores = evaluate_episodes(bank, episodes, method, transform)?;
     let accuracy = scores.interval(LEVEL)?;
     let calibration_error = scores.calibration.expected_error();
+    let difference = match first {
+        Some(first) => {
+            let both = first.len().min(scores.accuracies.len());
+            Some(paired_interval(&scores.accuracies[..both], &first[..both], LEVEL)?)
+        }
+        None => None,
+    };
+    let without = match apart {
+        Some(apart) => {
+            Some(Apart { accuracy: mean_interval(&apart.accuracies, LEVEL)?, episodes: apart.accuracies.len() })
+        }
+        None => None,
+    };
     let of_class = classes.iter().zip(&scores.classes).map(|(class, tally)| {
         json!({ "class": class, "queries": tally.queries, "right": tally.right, "accuracy": tally.accuracy() })
     });
     let detail = json!({
         "accuracy": accuracy.estimate, "lower": accuracy.lower, "upper": accuracy.upper, "level": LEVEL,
+        "difference": difference.map(|it| [it.estimate, it.lower, it.upper]),
+        "without_replacement": without.map(|it| json!({
+            "episodes": it.episodes, "accuracy": it.accuracy.estimate, "lower": it.accuracy.lower, "upper": it.accuracy.upper,
+        })),
         "calibration_error": calibration_error, "classes": of_class.collect::<Vec<_>>(), "episodes": scores.accuracies,
     });
-    Ok((ShotPoint { accuracy, calibration_error, episodes: episodes.len() }, detail))
+    let episodes = scores.accuracies.len();
+    Ok((ShotPoint { accuracy, calibration_error, episodes, apart: without, difference }, detail))
 }
 
 fn write(out: &Path, curve: &ShotCurve, record: &Value) -> Result<()> {
@@ -122,16 +230,4 @@ fn write(out: &Path, curve: &ShotCurve, record: &Value) -> Result<()> {
     unfinished::write(&out.join("curve.csv"), curve.csv()?.as_bytes())?;
     unfinished::write(&out.join("curve.svg"), curve.svg()?.as_bytes())?;
     unfinished::write(&out.join("curve.json"), format!("{record}\n").as_bytes())
-}
-
-impl From<TransferMethod> for FewShotMethod {
-    fn from(method: TransferMethod) -> Self {
-        match method {
-            TransferMethod::NearestMean => Self::NearestMean,
-            TransferMethod::Cosine => Self::Cosine(Default::default()),
-            TransferMethod::Logistic => Self::Logistic(Default::default()),
-            TransferMethod::LaplacianShot => Self::LaplacianShot(Default::default()),
-            TransferMethod::Tim => Self::Tim(Default::default()),
-        }
-    }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use image::RgbImage;
 use panal_data::{
-    BadFiles, DataError, DataSource, Episode, EpisodeList, EpisodeSpec, Episodes, ImageFolder, OneShotRuns, leaks,
+    BadFiles, DataError, DataSource, Episode, EpisodeList, EpisodeSize, EpisodeSpec, Episodes, ImageFolder,
+    OneShotRuns, leaks,
 };
 
 use super::config::Test;
@@ -20,7 +21,7 @@ pub(crate) struct Judging {
     pub(crate) images: Arc<dyn DataSource>,
     pub(crate) list: EpisodeList,
     /// Episodes drawn in the same way, but no two of which share an image; `None` where `list` was not drawn, shares none itself, or there are
-    /// fewer than two.
+    /// fewer than five.
     pub(crate) apart: Option<Vec<Episode>>,
 }
 
@@ -34,7 +35,7 @@ impl Judging {
         );
         if let Some(apart) = &self.apart {
             about += &format!(
-                " Without replacement: {} episodes no two of which share an image, with Student's intervals, which cover the choice of \
+                " Without replacement: {} episodes of fewer queries, no two of which share an image, with Student's intervals, which cover the choice of \
                  images too.",
                 apart.len()
             );
@@ -112,19 +113,28 @@ pub(crate) fn open_test(
     Ok(Judging { images, list, apart })
 }
 
-/// All episodes of this kind no two of which share an image; `None` for fewer than two, and where that is what `spec` asks for.
+/// Fewer episodes than this give no interval worth a look.
+const LEAST_APART: usize = 5;
+
+/// All episodes of this kind no two of which share an image; `None` for fewer than five, and where that is what `spec` asks for. They have as many
+/// queries a class as shots, or two, where `spec` has more: with few queries more episodes fit into the same images, and their mean is known
+/// better (Lafargue et al., arXiv 2409.02850, on the size of tasks).
 pub(crate) fn apart(images: &dyn DataSource, spec: &EpisodeSpec, seed: u64) -> Result<Option<Vec<Episode>>> {
     if spec.disjoint {
         return Ok(None);
     }
-    let episodes = match Episodes::new(images, EpisodeSpec { disjoint: true, ..spec.clone() }, seed) {
+    let mut spec = EpisodeSpec { disjoint: true, ..spec.clone() };
+    if let EpisodeSize::Fixed(size) = &mut spec.size {
+        size.queries = size.queries.min(size.shots.max(2));
+    }
+    let episodes = match Episodes::new(images, spec, seed) {
         Ok(episodes) => episodes,
         // With rotations a class stands for one in place of four, and may then be one too few.
         Err(DataError::Field { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let available = episodes.available().unwrap_or_default();
-    if available < 2 { Ok(None) } else { Ok(Some(episodes.list(available)?.episodes)) }
+    if available < LEAST_APART { Ok(None) } else { Ok(Some(episodes.list(available)?.episodes)) }
 }
 
 /// A folder of classes, or of groups of classes.

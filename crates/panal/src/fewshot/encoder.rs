@@ -54,9 +54,24 @@ impl<'a> Encoder<'a> {
         self.network.arch().name()
     }
 
+    /// The network, to be copied.
+    pub(super) fn network(&self) -> &Classifier {
+        &self.network
+    }
+
+    /// Threads that load images.
+    pub(super) fn threads(&self) -> Option<usize> {
+        self.threads
+    }
+
+    /// Images as the network takes them.
+    pub(super) fn split(&self, images: &Arc<dyn DataSource>) -> Split {
+        Split { source: images.clone(), pipeline: self.pipeline.clone() }
+    }
+
     /// `[N, d]` f32 on the CPU: the features of every image, in order.
     pub(super) fn features(&self, images: &Arc<dyn DataSource>, what: &str) -> Result<Tensor> {
-        let split = Split { source: images.clone(), pipeline: self.pipeline.clone() };
+        let split = self.split(images);
         let mut log = RunLog::new(self.console, what.to_owned(), &[]);
         Ok(panal_trainers::features(&self.network, &split, BATCH, self.threads, &mut log)?)
     }

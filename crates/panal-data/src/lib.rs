@@ -5,6 +5,7 @@
 
 pub mod augment;
 mod cached;
+mod cifar;
 mod decode;
 mod episode;
 mod error;
@@ -24,6 +25,7 @@ pub mod transforms;
 
 pub use augment::{AugmentSpec, Drawn, Pipeline};
 pub use cached::Cached;
+pub use cifar::CifarBinary;
 pub use decode::{MAX_PIXELS, decode_bytes, decode_image};
 pub use episode::{
     Episode, EpisodeClass, EpisodeItem, EpisodeList, EpisodeSize, EpisodeSpec, Episodes, FixedSize, Rotation,

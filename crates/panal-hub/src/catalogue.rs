@@ -66,6 +66,8 @@ pub struct Entry {
     pub homepage: String,
     /// What else a user should know.
     pub note: Option<String>,
+    /// An entry of the same kind that takes this one's place where it is at hand and this one would have to be downloaded.
+    pub instead: Option<String>,
     /// What only one kind of entry has.
     pub detail: Detail,
 }
@@ -86,11 +88,22 @@ pub struct Archive {
     pub root: String,
     /// Whether the files lie in a folder of that name in the archive too, and not at its top.
     pub in_root: bool,
+    /// How it is packed.
+    pub format: Format,
     /// The files under the root; `None` where the archive is known as a whole, by [`Entry::sha256`] or [`Entry::md5`], and every
     /// file under the root is taken.
     pub manifest: Option<Manifest>,
     /// How much the archive may hold.
     pub limits: Limits,
+}
+
+/// How an archive is packed; its file's name ends so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `.zip`.
+    Zip,
+    /// `.tar.gz`.
+    TarGz,
 }
 
 /// Of which network weights are.
@@ -107,13 +120,19 @@ pub struct Pretrained {
 }
 
 impl Archive {
+    /// The path under the root of what is called `name` in the archive, if it is to be unpacked.
+    pub(crate) fn chosen<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let path = self.path_of(name)?;
+        self.manifest.as_ref().is_none_or(|manifest| manifest.get(path).is_some()).then_some(path)
+    }
+
     /// What the file at `path` under the root is called in the archive.
     pub(crate) fn name_of(&self, path: &str) -> String {
         if self.in_root { format!("{}/{path}", self.root) } else { path.to_owned() }
     }
 
     /// The path under the root of what is called `name` in the archive, if it is there at all.
-    pub(crate) fn path_of<'a>(&self, name: &'a str) -> Option<&'a str> {
+    fn path_of<'a>(&self, name: &'a str) -> Option<&'a str> {
         if self.in_root { name.strip_prefix(&self.root)?.strip_prefix('/') } else { Some(name) }
     }
 }
@@ -255,6 +274,13 @@ impl Catalogue {
                 Wrong::Manifest(error) => error,
             })?;
             self.entries.push(entry);
+        }
+        for entry in &self.entries {
+            let known =
+                |id: &String| self.entries.iter().any(|e| e.id == *id && e.id != entry.id && e.kind() == entry.kind());
+            if let Some(id) = entry.instead.as_ref().filter(|id| !known(id)) {
+                return Err(wrong(format!("`{}`: instead `{id}` is no other entry of the same kind", entry.id)));
+            }
         }
         Ok(())
     }

@@ -182,8 +182,8 @@ fn after(attempts: u32) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveFault {
-    /// Not a zip archive, or a damaged one.
-    #[error("not a readable zip archive: {0}")]
+    /// Not an archive of its kind, or a damaged one.
+    #[error("not a readable archive: {0}")]
     Unreadable(String),
     /// An entry's name is absolute, climbs out, or is no plain relative path.
     #[error("the entry `{name}` is refused: {reason}")]

@@ -61,6 +61,8 @@ impl HubBuilder {
 /// Something fetched and verified, in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetched {
+    /// The entry that was fetched: the one asked for, or its [`instead`](Entry::instead).
+    pub id: String,
     /// A data set's unpacked root folder, or the file of weights.
     pub path: PathBuf,
     /// Where it was found this time.
@@ -152,7 +154,9 @@ impl Hub {
     /// [`HubError::Unknown`], [`HubError::WrongKind`], [`HubError::Unobtainable`] with every source tried,
     /// [`HubError::Io`] where the cache can't be written, [`HubError::Cancelled`].
     pub fn dataset(&self, id: &str, progress: &dyn Progress) -> Result<Fetched, HubError> {
-        let (entry, archive) = self.catalogue.find_dataset(id)?;
+        let (wanted, _) = self.catalogue.find_dataset(id)?;
+        let (entry, archive) = self.catalogue.find_dataset(self.at_hand(wanted, progress))?;
+        let id = entry.id.as_str();
         if let Ok(fetched) = self.unpacked(entry, archive) {
             return Ok(fetched);
         }
@@ -330,6 +334,22 @@ impl Hub {
         Ok(found)
     }
 
+    /// The entry's own id, or that of the one in its place where only that is at hand.
+    fn at_hand<'a>(&self, entry: &'a Entry, progress: &dyn Progress) -> &'a str {
+        let Some(instead) = &entry.instead else { return &entry.id };
+        let is_near = |id: &str| {
+            let found = self.catalogue.find(id).map(|entry| (self.status_of(entry), self.cache.file(entry).is_file()));
+            matches!(found, Ok((Status::Cached(_) | Status::InMirror(_), _) | (_, true)))
+        };
+        if is_near(&entry.id) || !is_near(instead) {
+            return &entry.id;
+        }
+        let remedy = self.remedy(entry);
+        progress
+            .message(&format!("{} is not at hand, and {instead} takes its place; for the former {remedy}", entry.id));
+        instead
+    }
+
     fn status_of(&self, entry: &Entry) -> Status {
         let cached = match &entry.detail {
             Detail::Weights(_) => Some(self.cache.file(entry)).filter(|path| path.is_file()),
@@ -362,6 +382,7 @@ impl Hub {
 
     fn fetched_dataset(&self, entry: &Entry, archive: &Archive, held: Held) -> Fetched {
         Fetched {
+            id: entry.id.clone(),
             path: self.cache.root_of(entry, archive),
             source: Source::Cache,
             bytes: held.bytes,
@@ -372,6 +393,7 @@ impl Hub {
 
     fn fetched_weights(&self, entry: &Entry, contents: Downloaded) -> Fetched {
         Fetched {
+            id: entry.id.clone(),
             path: self.cache.file(entry),
             source: Source::Cache,
             bytes: contents.bytes,

@@ -11,8 +11,9 @@ mod manifest;
 mod progress;
 mod settings;
 mod unpack;
+mod untar;
 
-pub use catalogue::{Archive, Catalogue, Detail, Entry, Kind, Pretrained};
+pub use catalogue::{Archive, Catalogue, Detail, Entry, Format, Kind, Pretrained};
 pub use download::{Downloaded, Expect, Patience, download, download_with};
 pub use error::{ArchiveFault, DownloadFault, HubError, Tried};
 pub use files::{Lock, sha256_file, write_atomic};
@@ -21,3 +22,4 @@ pub use manifest::Manifest;
 pub use progress::{Progress, Quiet};
 pub use settings::{Mirror, cache_dir};
 pub use unpack::{Limits, Unpacked, UnpackedFile, unpack_zip};
+pub use untar::unpack_tar_gz;

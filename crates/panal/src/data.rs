@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 use panal_data::{
-    BadFiles, Cached, DataError, DataSource, Excluded, ImageFolder, Insects, Subset, contact_sheet, stratified_split,
+    BadFiles, Cached, CifarBinary, DataError, DataSource, Excluded, ImageFolder, Insects, Subset, contact_sheet,
+    stratified_split,
 };
 use panal_hub::{Catalogue, Hub};
 use panal_report::{ExcludedFile, Origin, SplitRecord};
@@ -136,11 +137,10 @@ pub(crate) fn open_evaluated(what: &str, skip_bad: bool, console: &Console) -> R
         return Ok(Evaluated { id, title, origin, images: eval, excluded });
     }
     let place = Place::find(what, console)?;
-    let folder = match place.evaluation() {
-        Some(part) if place.has_splits() => place.folder.join(part),
-        _ => place.folder.clone(),
+    let Part { images, excluded, .. } = match place.parts(skip_bad)? {
+        Some([_, evaluation]) => evaluation,
+        None => place.whole(skip_bad)?,
     };
-    let (images, excluded) = open_folder(&folder, skip_bad)?;
     report_excluded(&excluded);
     let About { id, title, origin } = place.about;
     tracing::info!("{title} ({origin}): {} images of {} classes", images.len(), images.classes().len());
@@ -191,6 +191,13 @@ struct About {
     origin: Origin,
 }
 
+/// One part of a data set.
+struct Part {
+    name: &'static str,
+    images: Arc<dyn DataSource>,
+    excluded: Vec<ExcludedFile>,
+}
+
 /// A folder with images.
 struct Place {
     about: About,
@@ -212,14 +219,16 @@ impl Place {
         let hub = Hub::from_env()?;
         let (entry, _) =
             hub.catalogue().find_dataset(what).map_err(|error| anyhow!("there is no folder {what}, and {error}"))?;
-        let (id, title) = (entry.id.clone(), entry.title.clone());
-        let fetched = hub.dataset(&id, &console.hub_progress())?;
+        let fetched = hub.dataset(&entry.id, &console.hub_progress())?;
+        // Another edition may have taken its place.
+        let title = hub.catalogue().find(&fetched.id)?.title.clone();
         tracing::info!("{title}: {}", fetched.path.display());
-        Ok(Self { about: About { id, title, origin: Origin::RealPhotographs }, folder: fetched.path })
+        Ok(Self { about: About { id: fetched.id, title, origin: Origin::RealPhotographs }, folder: fetched.path })
     }
 
+    /// Whether it comes in two parts, to learn from and to evaluate on.
     fn has_splits(&self) -> bool {
-        self.folder.join("train").is_dir() && self.evaluation().is_some()
+        CifarBinary::is_at(&self.folder) || self.evaluation().is_some_and(|_| self.folder.join("train").is_dir())
     }
 
     /// The name of the folder of images to evaluate on: `val`, or else `test`.
@@ -227,16 +236,43 @@ impl Place {
         ["val", "test"].into_iter().find(|name| self.folder.join(name).is_dir())
     }
 
+    /// The two parts, where there are two: folders of classes, or CIFAR-10's own files.
+    fn parts(&self, skip_bad: bool) -> Result<Option<[Part; 2]>> {
+        if !self.has_splits() {
+            return Ok(None);
+        }
+        if CifarBinary::is_at(&self.folder) {
+            // In memory as it is, so that there is nothing to keep.
+            let [train, test] = CifarBinary::open(&self.folder)?;
+            let part = |name, images| Part { name, images: Arc::new(images), excluded: Vec::new() };
+            return Ok(Some([part("train", train), part("test", test)]));
+        }
+        let open = |name: &'static str| -> Result<Part> {
+            let folder = self.folder.join(name);
+            let (images, excluded) = open_folder(&folder, skip_bad)?;
+            Ok(Part { name, images, excluded })
+        };
+        Ok(Some([open("train")?, open(self.evaluation().unwrap_or("val"))?]))
+    }
+
+    /// All images of a folder of classes.
+    fn whole(&self, skip_bad: bool) -> Result<Part> {
+        let (images, excluded) = open_folder(&self.folder, skip_bad)?;
+        Ok(Part { name: "all", images, excluded })
+    }
+
     fn open_splits(self, skip_bad: bool) -> Result<Data> {
         let clock = Instant::now();
-        let open = |split: &str| -> Result<_> {
-            let (images, excluded) = open_folder(&self.folder.join(split), skip_bad)?;
-            let within = |file: ExcludedFile| ExcludedFile { path: format!("{split}/{}", file.path), ..file };
-            Ok((images, excluded.into_iter().map(within).collect::<Vec<_>>()))
+        let Some([train, eval]) = self.parts(skip_bad)? else {
+            bail!("{} does not come in two parts", self.folder.display());
         };
-        let (train, mut excluded) = open("train")?;
-        let (eval, more) = open(self.evaluation().unwrap_or("val"))?;
-        excluded.extend(more);
+        let within = |part: &Part| -> Vec<ExcludedFile> {
+            let within =
+                |file: &ExcludedFile| ExcludedFile { path: format!("{}/{}", part.name, file.path), ..file.clone() };
+            part.excluded.iter().map(within).collect()
+        };
+        let excluded = [within(&train), within(&eval)].concat();
+        let (train, eval) = (train.images, eval.images);
         self.about.with(train, eval, excluded, clock)
     }
 
@@ -346,27 +382,23 @@ fn list(global: &Global) -> Result<()> {
 }
 
 fn describe(what: &str, skip_bad: bool, global: &Global, console: &Console) -> Result<()> {
-    let (title, folder, splits) = match draw(what)? {
-        Some(data) => (data.title, None, vec![("train", data.train, Vec::new()), ("val", data.eval, Vec::new())]),
+    let (title, folder, parts) = match draw(what)? {
+        Some(data) => {
+            let part = |name, images| Part { name, images, excluded: Vec::new() };
+            (data.title, None, vec![part("train", data.train), part("val", data.eval)])
+        }
         None => {
             let place = Place::find(what, console)?;
-            let whole = place.folder.clone();
-            let folders = match place.evaluation() {
-                Some(name) if place.has_splits() => {
-                    vec![("train", place.folder.join("train")), (name, place.folder.join(name))]
-                }
-                _ => vec![("all", place.folder)],
+            let parts = match place.parts(skip_bad).transpose() {
+                Some(parts) => parts.map(Vec::from),
+                None => place.whole(skip_bad).map(|whole| vec![whole]),
             };
-            let open = |(split, folder): (&'static str, std::path::PathBuf)| -> Result<_> {
-                let (images, excluded) =
-                    open_folder(&folder, skip_bad).with_context(|| format!("in {}", folder.display()))?;
-                Ok((split, images, excluded))
-            };
-            (place.about.title, Some(whole), folders.into_iter().map(open).collect::<Result<_>>()?)
+            let parts = parts.with_context(|| format!("in {}", place.folder.display()))?;
+            (place.about.title, Some(place.folder), parts)
         }
     };
     let mut described = Vec::new();
-    for (split, images, excluded) in splits {
+    for Part { name: split, images, excluded } in parts {
         let split_record = panal_trainers::split_record(images.as_ref())?;
         if !global.json {
             println!("{split}: {} images, digest {}", images.len(), split_record.digest);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Archive, Detail, Entry, Kind, Pretrained};
+use super::{Archive, Detail, Entry, Format, Kind, Pretrained};
 use crate::error::HubError;
 use crate::manifest::{Manifest, is_hex};
 use crate::unpack::{Limits, check_name};
@@ -37,6 +37,7 @@ pub(super) struct RawEntry {
     citation: String,
     homepage: String,
     note: Option<String>,
+    instead: Option<String>,
     archive: Option<RawArchive>,
     arch: Option<String>,
     #[serde(default)]
@@ -82,7 +83,7 @@ impl RawEntry {
         let licence = licences.get(&self.licence);
         let citation = citations.get(&self.citation);
         let detail = match (kind, self.archive, self.arch) {
-            (Kind::Dataset, Some(archive), None) => Detail::Dataset(archive.check(&self.id, manifests)?),
+            (Kind::Dataset, Some(archive), None) => Detail::Dataset(archive.check(&self.id, &self.file, manifests)?),
             (Kind::Weights, None, Some(arch)) => Detail::Weights(Pretrained {
                 arch,
                 default: self.default,
@@ -120,13 +121,19 @@ impl RawEntry {
             bytes: self.bytes,
             homepage: self.homepage,
             note: self.note,
+            instead: self.instead,
             detail,
         })
     }
 }
 
 impl RawArchive {
-    fn check(self, id: &str, manifests: &[(&str, &str)]) -> Result<Archive, Wrong> {
+    fn check(self, id: &str, file: &str, manifests: &[(&str, &str)]) -> Result<Archive, Wrong> {
+        let format = match file {
+            _ if file.ends_with(".zip") => Format::Zip,
+            _ if file.ends_with(".tar.gz") => Format::TarGz,
+            _ => return Err(Wrong::Field("file", format!("must end in .zip or .tar.gz, got `{file}`"))),
+        };
         let in_root = self.root.is_some();
         let root = self.root.unwrap_or_else(|| id.to_owned());
         check_plain("archive.root", &root)?;
@@ -137,7 +144,7 @@ impl RawArchive {
             return Err(Wrong::Field("archive.max_entries", reason));
         }
         let limits = Limits { max_bytes: self.max_bytes, max_entries: self.max_entries };
-        Ok(Archive { root, in_root, manifest, limits })
+        Ok(Archive { root, in_root, format, manifest, limits })
     }
 }
 

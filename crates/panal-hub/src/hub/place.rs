@@ -10,13 +10,14 @@ use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 
 use crate::cache::{Cache, Held, expectation, stamp_unpacked};
-use crate::catalogue::{Archive, Entry};
+use crate::catalogue::{Archive, Entry, Format};
 use crate::download::{Downloaded, Expect};
 use crate::error::{ArchiveFault, At, HubError};
 use crate::files::{CHUNK, beside, create_parent, hex, parent, sync_folder};
 use crate::manifest::Manifest;
 use crate::progress::Progress;
 use crate::unpack::{Unpacked, UnpackedFile, unpack_zip};
+use crate::untar::unpack_tar_gz;
 
 /// Unpacks `file`, compares every file with the manifest, and only then puts the folder in the place of what was there. An archive that is
 /// known by its own digest is verified before it is unpacked. To be called under the entry's lock. Returns also the archive's files
@@ -60,14 +61,14 @@ fn unpack_in(
         }
     }
     let (new, old, place) = (workshop.join("new"), workshop.join("old"), cache.unpacked(entry));
-    let mut in_root = |name: &str| {
-        let path = archive.path_of(name)?;
-        let wanted = archive.manifest.as_ref().is_none_or(|manifest| manifest.get(path).is_some());
-        wanted.then(|| path.to_owned())
+    let root = new.join(&archive.root);
+    let mut chosen = |name: &str| archive.chosen(name).map(str::to_owned);
+    let unpacked = match archive.format {
+        Format::Zip => unpack_zip(file, &root, &archive.limits, &mut chosen, progress)?,
+        Format::TarGz => unpack_tar_gz(file, &root, &archive.limits, &mut chosen, progress)?,
     };
-    let unpacked = unpack_zip(file, &new.join(&archive.root), &archive.limits, &mut in_root, progress)?;
     let manifest = compare(archive, &unpacked).map_err(|fault| HubError::Archive { archive: file.into(), fault })?;
-    sync_files(&new.join(&archive.root), &unpacked.files)?;
+    sync_files(&root, &unpacked.files)?;
     stamp_unpacked(&new, entry, archive, &manifest, &unpacked)?;
     create_parent(&place)?;
     match fs::rename(&place, &old) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use panal_hub::{Archive, Catalogue, HubError, Kind, Manifest};
+use panal_hub::{Archive, Catalogue, Format, HubError, Kind, Manifest};
 
 const ARCHITECTURES: [&str; 16] = [
     "resnet18",
@@ -125,6 +125,16 @@ fn an_archive_known_as_a_whole_has_a_published_digest_and_no_manifest() {
 }
 
 #[test]
+fn cifar10_is_told_by_its_archive_and_a_mirrors_edition_can_take_its_place() {
+    let catalogue = Catalogue::builtin().unwrap();
+    let (original, archive) = catalogue.find_dataset("cifar10").unwrap();
+    assert_eq!((archive.format, archive.root.as_str(), archive.in_root), (Format::TarGz, "cifar-10-batches-bin", true));
+    assert!(archive.manifest.is_none() && original.sha256.as_ref().unwrap().len() == 64 && original.url.is_some());
+    let (jpeg, archive) = catalogue.find_dataset(original.instead.as_ref().unwrap()).unwrap();
+    assert_eq!((archive.format, jpeg.url.as_deref(), jpeg.instead.as_deref()), (Format::Zip, None, None));
+}
+
+#[test]
 fn a_slip_is_answered_with_the_nearest_name() {
     let catalogue = Catalogue::builtin().unwrap();
     for (name, suggestion) in [
@@ -197,7 +207,8 @@ fn an_archive_needs_its_manifest_and_room_for_it() {
             "arch = \"net\"",
             "archive = { root = \"toy\", manifest = \"toy.sha256\", max_bytes = 9, max_entries = 1 }",
         )
-        .replace("sha256_prefix = \"0123abcd\"", "");
+        .replace("sha256_prefix = \"0123abcd\"", "")
+        .replace("net.pth", "net.zip");
     let line = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed  ";
     let told = |manifests: &[(&str, &str)]| Catalogue::parse("c.toml", &text, manifests).map_err(|e| e.to_string());
     assert_eq!(told(&[]).unwrap_err(), "c.toml: `net-v1`: archive.manifest `toy.sha256` is not there");
@@ -209,6 +220,25 @@ fn an_archive_needs_its_manifest_and_room_for_it() {
         "toy.sha256, line 1: expected a digest, two spaces and a path"
     );
     assert!(told(&[("toy.sha256", &format!("{line}a\n"))]).is_ok());
+
+    // An archive must be of a kind that can be unpacked, and what takes its place must be there.
+    let without = text.replace("manifest = \"toy.sha256\", ", "");
+    let digest = format!("sha256 = \"{}\"\n", &line[..64]);
+    for (more, told) in [
+        (format!("{digest}instead = \"net-v2\"\n"), Some("`net-v1`: instead `net-v2` is no other entry")),
+        (format!("{digest}instead = \"net-v1\"\n"), Some("`net-v1`: instead `net-v1` is no other entry")),
+        (digest.clone(), None),
+    ] {
+        let text = without.replace("[[dataset]]\n", &format!("[[dataset]]\n{more}"));
+        let error = Catalogue::parse("c.toml", &text, &[]).err().map(|error| error.to_string());
+        match (told, &error) {
+            (Some(told), Some(error)) => assert!(error.contains(told), "{error}"),
+            (told, error) => assert_eq!((told, error), (None, &None), "{text}"),
+        }
+    }
+    let other = without.replace("[[dataset]]\n", &format!("[[dataset]]\n{digest}")).replace("net.zip", "net.rar");
+    let error = Catalogue::parse("c.toml", &other, &[]).unwrap_err().to_string();
+    assert!(error.contains("file must end in .zip or .tar.gz, got `net.rar`"), "{error}");
 }
 
 #[test]
@@ -218,7 +248,7 @@ fn an_archive_is_known_by_its_manifest_or_as_a_whole() {
     let told = |digests: &str, manifest: &str| {
         let archive = format!("archive = {{ root = \"toy\", {manifest} max_bytes = 9, max_entries = 1 }}");
         let text = GOOD.replace("[[weights]]", "[[dataset]]").replace("arch = \"net\"", &archive);
-        let text = text.replace("sha256_prefix = \"0123abcd\"", digests);
+        let text = text.replace("sha256_prefix = \"0123abcd\"", digests).replace("net.pth", "net.zip");
         Catalogue::parse("c.toml", &text, &[("toy.sha256", &line)]).map(|_| ()).map_err(|e| e.to_string())
     };
     let (sha256, md5) = (format!("sha256 = \"{sha256}\""), format!("md5 = \"{md5}\""));

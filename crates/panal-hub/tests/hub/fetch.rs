@@ -182,7 +182,7 @@ fn a_mirror_with_another_file_under_the_name_is_passed_over_and_told() {
     assert_eq!(hub.weights("net-v2", &watcher).unwrap().source, Source::Url(lab.official("net-v2.pth")));
     assert!(watcher.told("net-v2.pth does not serve: ") && watcher.told("has the SHA-256"), "{:?}", watcher.messages);
     assert_eq!(hub.dataset("toy", &watcher).unwrap().source, Source::Url(lab.official("toy.zip")));
-    assert!(watcher.told("toy.zip does not serve: not a readable zip archive"), "{:?}", watcher.messages);
+    assert!(watcher.told("toy.zip does not serve: not a readable archive"), "{:?}", watcher.messages);
 }
 
 #[test]
@@ -486,4 +486,91 @@ archive = { manifest = \"toy.sha256\", max_bytes = 100000, max_entries = 10 }\n"
     assert_eq!(fetched.left_out, ["notes.txt"]);
     assert_eq!(hub.dataset("flat", &Quiet).unwrap().source, Source::Cache);
     assert_eq!(hub.verify("flat", &Quiet).unwrap().faults, Vec::<String>::new());
+}
+
+/// A data set whose archive has a digest in place of a manifest, and an edition of it that can take its place.
+fn editions(original: &[u8], edition: &[u8]) -> Catalogue {
+    let common = "title = \"T\"\nhomepage = \"https://example.org\"\nlicence = \"free\"\ncitation = \"us\"\n";
+    let limits = "max_bytes = 100000, max_entries = 10";
+    let text = format!(
+        "[licences]\nfree = \"Do what you like.\"\n[citations]\nus = \"Us.\"\n
+[[dataset]]
+id = \"toy\"\nfile = \"toy.tar.gz\"\nsha256 = \"{}\"\ninstead = \"toy-small\"\n{common}
+archive = {{ root = \"batches\", {limits} }}
+[[dataset]]
+id = \"toy-small\"\nfile = \"toy.zip\"\nsha256 = \"{}\"\n{common}
+archive = {{ root = \"toy_root\", {limits} }}
+",
+        sha256(original),
+        sha256(edition),
+    );
+    Catalogue::parse("toy.toml", &text, &[]).unwrap()
+}
+
+fn toy_tar() -> Vec<u8> {
+    let file = tar::EntryType::Regular;
+    crate::untar::tar_gz(&[
+        ("batches/one.bin", file, 0o644, b"1"),
+        ("batches/two.bin", file, 0o644, b"22"),
+        ("else.txt", file, 0o644, b"left out"),
+    ])
+}
+
+#[test]
+fn an_archive_without_a_manifest_is_told_by_its_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    let original = toy_tar();
+    let hub = Hub::builder(editions(&original, &toy_zip()), folder.path().join("cache"))
+        .mirror(Mirror::Folder(folder.path().into()))
+        .build();
+    let put = |bytes: &[u8]| fs::write(folder.path().join("toy.tar.gz"), bytes).unwrap();
+
+    // Cut short, or another archive that would unpack well: refused before anything comes out of it.
+    for bytes in [&original[..original.len() - 9], &crate::untar::tar_gz(&[])] {
+        put(bytes);
+        let error = hub.dataset("toy", &Quiet).unwrap_err().to_string();
+        assert!(error.contains("has the SHA-256") && error.contains(&sha256(&original)), "{error}");
+        assert!(!folder.path().join("cache/datasets/toy").exists());
+    }
+    put(&original);
+    let fetched = hub.dataset("toy", &Quiet).unwrap();
+    let listed = format!("{}  one.bin\n{}  two.bin\n", sha256(b"1"), sha256(b"22"));
+    let digest = sha256(listed.as_bytes());
+    assert_eq!((fetched.id.as_str(), fetched.bytes, fetched.digest.as_str()), ("toy", 3, digest.as_str()));
+    assert_eq!(fetched.left_out, ["else.txt"]);
+    assert_eq!(fs::read(fetched.path.join("two.bin")).unwrap(), b"22");
+    assert_eq!(hub.dataset("toy", &Quiet).unwrap().source, Source::Cache);
+    let verified = hub.verify("toy", &Quiet).unwrap();
+    assert_eq!((verified.files, verified.bytes, verified.faults), (2, 3, vec![]));
+
+    // What changed is found: by its size at once, by its contents when they are read.
+    fs::write(fetched.path.join("two.bin"), b"33").unwrap();
+    assert_eq!(hub.dataset("toy", &Quiet).unwrap().source, Source::Cache);
+    let faults = hub.verify("toy", &Quiet).unwrap().faults;
+    assert!(faults.len() == 1 && faults[0].starts_with("two.bin has the SHA-256 "), "{faults:?}");
+    fs::write(fetched.path.join("three.bin"), b"").unwrap();
+    let watcher = Watcher::default();
+    assert!(matches!(hub.dataset("toy", &watcher).unwrap().source, Source::Mirror(_)));
+    assert!(watcher.told("three.bin is not in the manifest"), "{:?}", watcher.messages);
+    assert_eq!(fs::read(fetched.path.join("two.bin")).unwrap(), b"22");
+}
+
+#[test]
+fn an_edition_takes_the_place_only_of_what_is_not_at_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let (original, edition) = (toy_tar(), toy_zip());
+    let hub = Hub::builder(editions(&original, &edition), folder.path().join("cache"))
+        .mirror(Mirror::Folder(folder.path().into()))
+        .build();
+    let error = hub.dataset("toy", &Quiet).unwrap_err().to_string();
+    assert!(error.contains("cannot get `toy`") && error.contains("toy.tar.gz"), "{error}");
+
+    fs::write(folder.path().join("toy.zip"), &edition).unwrap();
+    let watcher = Watcher::default();
+    let fetched = hub.dataset("toy", &watcher).unwrap();
+    assert_eq!((fetched.id.as_str(), read_toy(&fetched.path)), ("toy-small", toy_on_disk()));
+    assert!(watcher.told("toy is not at hand, and toy-small takes its place"), "{:?}", watcher.messages);
+
+    fs::write(folder.path().join("toy.tar.gz"), &original).unwrap();
+    assert_eq!(hub.dataset("toy", &Quiet).unwrap().id, "toy");
 }

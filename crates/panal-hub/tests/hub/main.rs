@@ -11,5 +11,6 @@ mod published;
 mod real_files;
 mod server;
 mod unpack;
+mod untar;
 mod watcher;
 mod zip_bytes;

@@ -75,3 +75,19 @@ fn omniglots_small_sets_and_runs_are_unpacked_and_verified() {
         assert_eq!(hub.dataset(id, &Quiet).unwrap().source, Source::Cache);
     }
 }
+
+#[test]
+fn the_mirrors_cifar10_is_unpacked_and_verified() {
+    let Some(mirror) = mirror_with("cifar10-images.zip") else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let hub =
+        Hub::builder(Catalogue::builtin().unwrap(), cache.path()).mirror(Mirror::Folder(mirror)).offline(true).build();
+    let fetched = hub.dataset("cifar10-jpeg", &Quiet).unwrap();
+    assert_eq!((fetched.bytes, fetched.left_out), (55_250_913, vec![]));
+    assert!(
+        fetched.path.join("train/truck/4999.jpg").is_file() && fetched.path.join("test/airplane/0000.jpg").is_file()
+    );
+    let verified = hub.verify("cifar10-jpeg", &Quiet).unwrap();
+    assert_eq!((verified.files, verified.bytes, verified.faults), (60_000, 55_250_913, vec![]));
+    assert_eq!(hub.dataset("cifar10-jpeg", &Quiet).unwrap().source, Source::Cache);
+}

@@ -107,6 +107,31 @@ fn two_passes_learn_from_the_whole_batch() {
     assert_ne!(parted.1, whole.1);
 }
 
+#[test]
+fn views_drawn_on_the_device_are_the_same_in_both_passes() {
+    let spec = SimClrSpec { epochs: 3, micro_batch: Some(4), ..spec() };
+    let run = |on| {
+        let (mut encoder, mut projector) = networks(&spec);
+        let simclr = SimClr {
+            views: Views { on, ..views() },
+            spec: &spec,
+            watch: None,
+            eval_batch: 7,
+            seed: 3,
+            threads: Some(1),
+            checkpoint: None,
+            stop: &GO,
+        };
+        simclr.run(&mut encoder, &mut projector, &mut panal_trainers::Silent).unwrap()
+    };
+    // Kept on the host, or drawn anew for each pass: were those other views, the gradient would belong to none of the two.
+    let (kept, drawn) = (run(AugmentOn::Cpu), run(AugmentOn::Device));
+    for (kept, drawn) in kept.epochs.iter().zip(&drawn.epochs) {
+        assert!((kept.loss - drawn.loss).abs() < 0.05, "{} and {}", kept.loss, drawn.loss);
+        assert!(drawn.waiting > 0.0 && drawn.waiting < 1.0, "{}", drawn.waiting);
+    }
+}
+
 /// Asks to stop after a number of steps.
 struct StopAfter<'a>(usize, &'a AtomicBool);
 

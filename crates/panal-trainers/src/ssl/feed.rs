@@ -134,7 +134,7 @@ impl Views {
     }
 }
 
-/// Micro-batches of views.
+/// What micro-batches are made from.
 pub(super) struct Feed {
     /// Loads the images, or only says in which order they come.
     loader: Loader,
@@ -147,19 +147,41 @@ enum Make {
 }
 
 impl Feed {
-    /// The views of `epoch` from micro-batch `first` on, each `[2M, 3, H, W]`, those of an image adjacent.
+    /// The micro-batches of `epoch` from number `first` on.
     pub(super) fn epoch_from(
         &self,
         epoch: u64,
         first: usize,
-    ) -> Box<dyn Iterator<Item = Result<Tensor, TrainError>> + '_> {
+    ) -> Box<dyn Iterator<Item = Result<Part<'_>, TrainError>> + '_> {
         match &self.make {
-            Make::OnCpu(device) => {
-                Box::new(self.loader.epoch_from(epoch, first).map(|batch| Ok(batch_to_tensors(batch?, *device)?.0)))
-            }
+            Make::OnCpu(device) => Box::new(self.loader.epoch_from(epoch, first).map(|batch| {
+                let (views, _) = batch_to_tensors(batch?, Device::Cpu)?;
+                Ok(Part::OnHost { views, device: *device })
+            })),
             Make::OnDevice { bank, augmenter, seed } => {
                 let batches = self.loader.batch_indices(epoch).skip(first);
-                Box::new(batches.map(move |indices| Ok(augmenter.views(bank, &indices, epoch, 2, *seed)?)))
+                Box::new(batches.map(move |images| Ok(Part::ToDraw { bank, augmenter, images, epoch, seed: *seed })))
+            }
+        }
+    }
+}
+
+/// The two views of the images of a micro-batch, off the device until they are asked for: a step that takes two passes holds all
+/// of its batch so, and the device one part at a time.
+pub(super) enum Part<'a> {
+    /// Made by the CPU.
+    OnHost { views: Tensor, device: Device },
+    /// To be made on the device. Draws have keys, so that they are the same each time.
+    ToDraw { bank: &'a ImageBank, augmenter: &'a Augmenter, images: Vec<usize>, epoch: u64, seed: u64 },
+}
+
+impl Part<'_> {
+    /// The views on the device: `[2M, 3, H, W]`, those of an image adjacent; the same values each time.
+    pub(super) fn views(&self) -> Result<Tensor, TrainError> {
+        match self {
+            Self::OnHost { views, device } => Ok(views.f_to_device(*device)?),
+            Self::ToDraw { bank, augmenter, images, epoch, seed } => {
+                Ok(augmenter.views(bank, images, *epoch, 2, *seed)?)
             }
         }
     }

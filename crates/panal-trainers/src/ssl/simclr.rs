@@ -142,10 +142,12 @@ impl SimClr<'_> {
             while state.step < steps {
                 let parts = views.by_ref().take(micro_batches).collect::<Result<Vec<_>, _>>()?;
                 state.running.waiting += clock.elapsed().as_secs_f64();
-                let net = Net { encoder, projector };
+                let net = Net::new(encoder, projector);
                 optimizer.zero_grad()?;
                 let at = [state.epoch as u64, state.step as u64];
                 let taken = net.gradient(&parts, &spec.loss, self.seed, at)?;
+                drop(parts);
+                state.running.waiting += taken.waited;
                 let progress =
                     Progress { epoch: state.epoch, epochs: spec.epochs, step: state.step, steps_per_epoch: steps };
                 let lr = base * spec.schedule.factor(progress);

@@ -24,8 +24,8 @@ pub struct SimClrSpec {
     /// Images a step, N in the paper; each has two views. At least 2.
     pub batch: usize,
     /// Images that go through the network at once; a divisor of `batch`, at least 2. If given and smaller than `batch`, each
-    /// step takes two passes, and memory for activations is that of so many images, beside the pixels of the whole batch. Batch
-    /// norm then sees so many as well.
+    /// step takes two passes, and the device's memory for pixels and activations is that of so many images; the pixels of the whole
+    /// batch are on the host. Batch norm then sees so many as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
     /// The loss.

@@ -1,12 +1,16 @@
 //! The gradient of one batch: in one pass, or in two with cached representations where the batch does not fit. What is done
 //! with the gradient is the loop's business.
 
+use std::cell::Cell;
+use std::time::Instant;
+
 use panal_data::keyed_rng;
 use panal_models::{Classifier, Projector};
 use panal_tensor::Role;
 use tch::{Kind, Tensor, no_grad};
 
 use super::ContrastiveLoss;
+use super::feed::Part;
 use crate::TrainError;
 
 /// Stream of the random draws inside the network (dropout, stochastic depth), apart from those of the data.
@@ -14,8 +18,10 @@ const NETWORK_STREAM: u64 = 0x7373_6c6e_6574_0000;
 
 /// Encoder f and projection head g.
 pub(super) struct Net<'a> {
-    pub(super) encoder: &'a Classifier,
-    pub(super) projector: &'a Projector,
+    encoder: &'a Classifier,
+    projector: &'a Projector,
+    /// Seconds that went by until views were on the device.
+    waited: Cell<f64>,
 }
 
 /// What a batch gave, without gradient.
@@ -26,34 +32,38 @@ pub(super) struct Step {
     pub(super) h: Tensor,
     /// Embeddings, `[2N, out]`.
     pub(super) z: Tensor,
+    /// Seconds that went by until views were on the device.
+    pub(super) waited: f64,
 }
 
-impl Net<'_> {
+impl<'a> Net<'a> {
+    pub(super) fn new(encoder: &'a Classifier, projector: &'a Projector) -> Self {
+        Self { encoder, projector, waited: Cell::new(0.0) }
+    }
+
     /// Adds the gradient of the loss over all of `parts` to every parameter. One part is the plain step. With several, the
     /// loss is still that of the whole batch: embeddings are computed without gradient first, the loss gives each its
     /// gradient, and each part is computed again to hand that on to the parameters (Gao et al. 2021, arXiv 2101.06983,
-    /// section 3.2). So the gradient is that of one pass in which batch norm sees part after part.
+    /// section 3.2). So the gradient is that of one pass in which batch norm sees part after part. The views of one part are on the
+    /// device at a time.
     ///
     /// A loss that is no number is returned without its gradient.
-    ///
-    /// # Shapes
-    /// - `parts`: each `[2M, 3, H, W]`, the two views of an image adjacent
     pub(super) fn gradient(
         &self,
-        parts: &[Tensor],
+        parts: &[Part<'_>],
         loss: &ContrastiveLoss,
         seed: u64,
         at: [u64; 2],
     ) -> Result<Step, TrainError> {
         match parts {
-            [views] => {
-                let (h, z) = self.embed(views, seed, at, 0)?;
+            [part] => {
+                let (h, z) = self.embed(part, seed, at, 0)?;
                 let value = loss.of(&z)?;
                 let number = value.double_value(&[]);
                 if number.is_finite() {
                     value.f_backward()?;
                 }
-                Ok(Step { loss: number, h: h.f_detach()?, z: z.f_detach()? })
+                Ok(Step { loss: number, h: h.f_detach()?, z: z.f_detach()?, waited: self.waited.get() })
             }
             parts => self.in_two_passes(parts, loss, seed, at),
         }
@@ -61,14 +71,14 @@ impl Net<'_> {
 
     fn in_two_passes(
         &self,
-        parts: &[Tensor],
+        parts: &[Part<'_>],
         loss: &ContrastiveLoss,
         seed: u64,
         at: [u64; 2],
     ) -> Result<Step, TrainError> {
         let before = self.buffers(|buffer| Ok(buffer.copy()))?;
         let first = no_grad(|| -> Result<Vec<(Tensor, Tensor)>, TrainError> {
-            parts.iter().enumerate().map(|(part, views)| self.embed(views, seed, at, part)).collect()
+            parts.iter().enumerate().map(|(number, part)| self.embed(part, seed, at, number)).collect()
         })?;
         // The second pass moves the running statistics; once a step is enough.
         no_grad(|| {
@@ -86,26 +96,29 @@ impl Net<'_> {
             value.f_backward()?;
             let gradient = leaf.f_grad()?;
             let mut from = 0;
-            for (part, views) in parts.iter().enumerate() {
-                let (_, z) = self.embed(views, seed, at, part)?;
+            for (number, part) in parts.iter().enumerate() {
+                let (_, z) = self.embed(part, seed, at, number)?;
                 let rows = z.size()[0];
                 z.f_mul(&gradient.f_narrow(0, from, rows)?)?.f_sum(Kind::Float)?.f_backward()?;
                 from += rows;
             }
         }
-        Ok(Step { loss: number, h, z })
+        Ok(Step { loss: number, h, z, waited: self.waited.get() })
     }
 
-    /// Features and embeddings of views, in training.
+    /// Features and embeddings of a part, in training.
     fn embed(
         &self,
-        views: &Tensor,
+        part: &Part<'_>,
         seed: u64,
         [epoch, step]: [u64; 2],
-        part: usize,
+        number: usize,
     ) -> Result<(Tensor, Tensor), TrainError> {
-        let mut rng = keyed_rng(seed, &[NETWORK_STREAM, epoch, step, part as u64]);
-        let h = self.encoder.features_train(views, &mut rng)?;
+        let clock = Instant::now();
+        let views = part.views()?;
+        self.waited.set(self.waited.get() + clock.elapsed().as_secs_f64());
+        let mut rng = keyed_rng(seed, &[NETWORK_STREAM, epoch, step, number as u64]);
+        let h = self.encoder.features_train(&views, &mut rng)?;
         let z = self.projector.forward_train(&h)?;
         Ok((h, z))
     }
@@ -130,6 +143,10 @@ mod tests {
         let projector = ProjectorSpec::Mlp { layers: 2, hidden: Some(24), out: 16, batch_norm: true };
         let projector = Projector::new(&projector, encoder.feature_dim(), Device::Cpu, 1).unwrap();
         (encoder, projector)
+    }
+
+    fn parts(views: &Tensor, rows: i64) -> Vec<Part<'static>> {
+        views.split(rows, 0).into_iter().map(|views| Part::OnHost { views, device: Device::Cpu }).collect()
     }
 
     fn images(count: i64) -> Tensor {
@@ -163,17 +180,17 @@ mod tests {
     #[test]
     fn two_passes_have_the_gradient_of_one_pass_over_the_same_parts() {
         let loss = ContrastiveLoss::default();
-        let parts: Vec<Tensor> = images(12).split(4, 0);
+        let parts = parts(&images(12), 4);
         let (encoder, projector) = networks();
-        let net = Net { encoder: &encoder, projector: &projector };
+        let net = Net::new(&encoder, &projector);
         let two = net.gradient(&parts, &loss, 7, [2, 3]).unwrap();
         let cached = outcome(&encoder, &projector);
 
         // One graph over all parts, batch norm seeing part after part: what the two passes stand for.
         let (encoder, projector) = networks();
-        let net = Net { encoder: &encoder, projector: &projector };
+        let net = Net::new(&encoder, &projector);
         let z: Vec<Tensor> =
-            parts.iter().enumerate().map(|(part, views)| net.embed(views, 7, [2, 3], part).unwrap().1).collect();
+            parts.iter().enumerate().map(|(number, part)| net.embed(part, 7, [2, 3], number).unwrap().1).collect();
         let value = loss.of(&Tensor::cat(&z, 0)).unwrap();
         value.backward();
         let direct = outcome(&encoder, &projector);
@@ -191,11 +208,11 @@ mod tests {
     fn one_part_is_the_plain_step_and_what_micro_batches_change_is_batch_norm() {
         let loss = ContrastiveLoss::default();
         let (encoder, projector) = networks();
-        let net = Net { encoder: &encoder, projector: &projector };
-        let whole = net.gradient(&[images(12)], &loss, 7, [0, 0]).unwrap();
+        let net = Net::new(&encoder, &projector);
+        let whole = net.gradient(&parts(&images(12), 12), &loss, 7, [0, 0]).unwrap();
         let plain = outcome(&encoder, &projector);
         forget(&encoder, &projector);
-        let parted = net.gradient(&images(12).split(4, 0), &loss, 7, [0, 0]).unwrap();
+        let parted = net.gradient(&parts(&images(12), 4), &loss, 7, [0, 0]).unwrap();
         let moved = outcome(&encoder, &projector);
         // The same images, other statistics: another loss and another gradient, near the first.
         assert!(whole.loss != parted.loss && (whole.loss - parted.loss).abs() < 1.0, "{} {}", whole.loss, parted.loss);
@@ -206,8 +223,9 @@ mod tests {
     #[test]
     fn a_loss_that_is_no_number_leaves_no_gradient() {
         let (encoder, projector) = networks();
-        let net = Net { encoder: &encoder, projector: &projector };
-        for parts in [vec![images(8) * f64::NAN], (images(8) * f64::NAN).split(4, 0)] {
+        let net = Net::new(&encoder, &projector);
+        for rows in [8, 4] {
+            let parts = parts(&(images(8) * f64::NAN), rows);
             let step = net.gradient(&parts, &ContrastiveLoss::default(), 7, [0, 0]).unwrap();
             assert!(step.loss.is_nan());
             assert!(encoder.trainable().iter().all(|(_, tensor)| !tensor.grad().defined()));

@@ -89,6 +89,8 @@ fn pretrain_judge_and_tabulate() {
         "--set",
         "finetune.epochs=1",
         "--set",
+        "scratch.epochs=1",
+        "--set",
         "linear_sgd.epochs=2",
         "--set",
         "batch=4",
@@ -184,6 +186,168 @@ fn what_is_not_one_thing_is_not_averaged() {
         "stem=cifar",
     ]));
     assert_eq!(said.code, Some(0), "{}", said.err);
+}
+
+#[test]
+fn an_interrupted_evaluation_goes_on() {
+    let place = Place::new();
+    let said = place.pretrain("images", "run", &["--set", "simclr.epochs=1"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let (encoder, out) = (place.at("run/encoder.safetensors"), place.at("judged.json"));
+    let judge = |more: &[&str]| {
+        let mut command = panal(&["ssl", "eval", &place.at("images"), "--init", &encoder, "--init", "random"]);
+        command.args(["--seeds", "2", "--protocol", "knn", "--protocol", "linear", "--out", &out]);
+        run(command.args(more))
+    };
+    let said = judge(&["--set", "knn.k=3"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let mut file = json(&std::fs::read_to_string(&out).unwrap());
+    let whole = file["judgements"].as_array().unwrap().clone();
+    assert_eq!((whole.len(), file.get("missing")), (6, None));
+
+    // As a kill after the second judgement leaves it.
+    file["judgements"] = whole[..2].into();
+    file["missing"] = 4.into();
+    std::fs::write(&out, file.to_string()).unwrap();
+    let said = run(&mut panal(&["ssl", "table", &out]));
+    assert!(said.code == Some(0) && said.err.contains("4 of its judgements are missing"), "{}", said.err);
+    let said = judge(&["--set", "knn.k=4", "--resume"]);
+    assert!(said.code == Some(1) && said.err.contains("was judged with other settings"), "{}", said.err);
+    assert_eq!(json(&std::fs::read_to_string(&out).unwrap()), file, "a refusal leaves the file as it was");
+    let said = judge(&["--set", "knn.k=3", "--resume"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("2 judgements are known"), "{}", said.err);
+    let found = json(&std::fs::read_to_string(&out).unwrap());
+    let correct =
+        |judgements: &[Value]| -> Vec<Value> { judgements.iter().map(|one| one["correct"].clone()).collect() };
+    assert_eq!(correct(found["judgements"].as_array().unwrap()), correct(&whole));
+    assert_eq!(found.get("missing"), None);
+
+    // More may be asked for, but what was judged has to be named.
+    let mut command = panal(&["ssl", "eval", &place.at("images"), "--init", "random:resnet10_w24", "--resume"]);
+    let said = run(command.args(["--out", &out, "--set", "knn.k=3"]));
+    assert!(said.code == Some(1) && said.err.contains("also judged \"tiny\""), "{}", said.err);
+    let said = run(&mut panal(&["ssl", "eval", &place.at("images"), "--init", &encoder, "--resume"]));
+    assert!(said.code == Some(1) && said.err.contains("name it by --out"), "{}", said.err);
+}
+
+#[test]
+fn one_command_makes_the_table_beside_supervised_and_random() {
+    let place = Place::new();
+    let (data, config, out) = (place.at("images"), place.at("tiny.toml"), place.at("out"));
+    let compare = |more: &[&str]| {
+        let mut command = panal(&["ssl", "compare", &data, "--config", &config, "--out", &out, "--supervised"]);
+        command.args(["--seeds", "2", "--set", "simclr.epochs=2", "--judge", "knn.k=3", "--judge", "batch=4"]);
+        command.args(["--judge", "finetune.epochs=1", "--judge", "scratch.epochs=2"]);
+        run(command.args(more))
+    };
+    let said = compare(&["--json"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let rows = json(&said.out);
+    let found: Vec<(&str, &str, usize)> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap();
+            (text("protocol"), text("init"), row["accuracy"].as_array().unwrap().len())
+        })
+        .collect();
+    let of = |protocol| {
+        [(protocol, "tiny", 2), (protocol, "tiny, supervised", 2), (protocol, "random", 2), (protocol, "pixels", 1)]
+    };
+    assert_eq!(found, [of("knn"), of("linear")].concat());
+    let record = json(&std::fs::read_to_string(place.at("out/supervised-1/record.json")).unwrap());
+    assert_eq!((&record["kind"], &record["config"]["supervised"]), (&"supervised pretraining".into(), &true.into()));
+    let epochs = record["epochs"].as_array().unwrap();
+    assert!(epochs.len() == 2 && epochs[1]["train_loss"].as_f64().unwrap().is_finite(), "{record}");
+    let labels = std::fs::read(place.at("out/supervised-1/encoder.safetensors")).unwrap();
+    assert_ne!(labels, std::fs::read(place.at("out/simclr-1/encoder.safetensors")).unwrap());
+
+    // What is there is not made again, and more can be asked for: the rows of Table 8.
+    let said = compare(&["--protocol", "linear", "--protocol", "finetune"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.matches("encoder.safetensors is known").count() == 4, "{}", said.err);
+    assert!(said.err.contains("14 judgements are known"), "{}", said.err);
+    let table = std::fs::read_to_string(place.at("out/table.md")).unwrap();
+    for row in [
+        "Linear evaluation: tiny |",
+        "Linear evaluation: tiny, supervised",
+        "Linear evaluation: random",
+        "Fine-tuned: tiny |",
+        "Fine-tuned: tiny, supervised",
+        "Fine-tuned: random",
+    ] {
+        assert!(table.contains(row), "{row}: {table}");
+    }
+    assert!(!table.contains("Fine-tuned: pixels"), "{table}");
+    let said = compare(&["--set", "simclr.micro_batch=3"]);
+    assert!(said.code == Some(1) && said.err.contains("no meaning where supervised = true"), "{}", said.err);
+}
+
+#[test]
+fn supervised_pretraining_needs_labels_and_goes_on_to_the_bit() {
+    let place = Place::new();
+    let said = place.pretrain("images", "whole", &["--supervised"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("supervised: loss"), "{}", said.out);
+    let short = place.pretrain("images", "other", &["--supervised", "--set", "simclr.epochs=2"]);
+    assert_eq!(short.code, Some(0), "{}", short.err);
+    let said = place.pretrain("images", "other", &["--supervised", "--resume"]);
+    assert!(said.code == Some(1) && said.err.contains("was written by another run"), "{}", said.err);
+    let before = std::fs::read(place.at("whole/encoder.safetensors")).unwrap();
+    let said = place.pretrain("images", "whole", &["--supervised", "--resume"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(std::fs::read(place.at("whole/encoder.safetensors")).unwrap(), before);
+    let said = place.pretrain("images/train/along", "flat", &["--supervised"]);
+    assert!(said.code == Some(1) && said.err.contains("pretraining by labels needs"), "{}", said.err);
+}
+
+/// CIFAR-10's binary version with so few records: images of one brightness, that tells the label.
+fn cifar(folder: &std::path::Path, records: usize) {
+    std::fs::create_dir(folder).unwrap();
+    std::fs::write(folder.join("batches.meta.txt"), "ant\nbee\n").unwrap();
+    for file in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
+        let record = |at: usize| {
+            let label = (at % 2) as u8;
+            let pixels = (0..3072).map(move |pixel| label * 150 + ((pixel * 7 + at * 13) % 90) as u8);
+            std::iter::once(label).chain(pixels)
+        };
+        std::fs::write(folder.join(format!("{file}.bin")), (0..records).flat_map(record).collect::<Vec<u8>>()).unwrap();
+    }
+}
+
+#[test]
+fn cifar10s_own_files_are_a_data_set() {
+    let place = Place::new();
+    cifar(&place.0.path().join("batches"), 4);
+    let said = run(&mut panal(&["data", &place.at("batches")]));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("train: 20 images") && said.out.contains("test: 4 images"), "{}", said.out);
+    let said = place.pretrain("batches", "run", &["--set", "simclr.epochs=1"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let encoder = place.at("run/encoder.safetensors");
+    let mut command = panal(&["ssl", "eval", &place.at("batches"), "--init", &encoder, "--init", "pixels"]);
+    let said = run(command.args(["--set", "knn.k=3", "--json"]));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let rows = json(&said.out);
+    let pixels = rows.as_array().unwrap().iter().find(|row| row["init"] == "pixels" && row["protocol"] == "knn");
+    assert_eq!(pixels.unwrap()["accuracy"][0], 1.0, "brightness tells the label");
+
+    let file = place.at("batches/data_batch_2.bin");
+    std::fs::write(&file, &std::fs::read(&file).unwrap()[..5000]).unwrap();
+    let said = place.pretrain("batches", "cut", &[]);
+    assert!(said.code == Some(1) && said.err.contains("data_batch_2.bin has 5000 bytes"), "{}", said.err);
+    assert!(!std::fs::exists(place.at("cut")).unwrap());
+
+    // An archive under the name of the catalogue's that is not the one, and nothing else at hand.
+    let mirror = tempfile::tempdir().unwrap();
+    std::fs::write(mirror.path().join("cifar-10-binary.tar.gz"), b"not the archive").unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let mut command = panal(&["data", "cifar10"]);
+    command.env("PANAL_MIRROR", mirror.path()).env("PANAL_OFFLINE", "1").env("PANAL_CACHE", cache.path());
+    let said = run(&mut command);
+    assert!(said.code == Some(1) && said.err.contains("has 15 bytes where 170052171 were expected"), "{}", said.err);
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(crate) enum Ssl {
     Eval(SslEvalArgs),
     /// Make one table of what `panal ssl eval` found on several data sets
     Table(TableArgs),
+    /// Pretrain with several seeds, judge beside random weights and pixels, and make the table: pretrain, eval and table in one
+    Compare(CompareArgs),
     /// Pretrain and judge over a grid of settings: the studies of the SimCLR paper
     Study(StudyArgs),
 }
@@ -31,6 +33,10 @@ pub(crate) struct PretrainArgs {
     /// Key of every random draw
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(crate) seed: u64,
+
+    /// Learn by the labels, with everything else the same: the counterpart that the table holds against an encoder without labels
+    #[arg(long)]
+    pub(crate) supervised: bool,
 
     /// Where the encoder goes: encoder.safetensors, record.json and checkpoint.safetensors, which also holds the projection head
     #[arg(long, value_name = "DIR")]
@@ -70,7 +76,7 @@ pub(crate) struct SslEvalArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     pub(crate) val_fraction: f64,
 
-    /// Write everything that was found to this file, JSON, for `panal ssl table`
+    /// Write everything that was found to this file, JSON, for `panal ssl table`: after every judgement, so that --resume goes on with it
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 }
@@ -84,6 +90,43 @@ pub(crate) struct TableArgs {
     /// Write table.md, table.csv and table.json into this folder as well
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// A folder with `train` and `val` (or `test`) folders, or a data set by name [default: that of the configuration]
+    pub(crate) data: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+
+    /// Pretrain by the labels too, with everything else the same: the row `supervised` of the table
+    #[arg(long)]
+    pub(crate) supervised: bool,
+
+    /// What else is judged, as in `panal ssl eval`; may be said several times
+    #[arg(long = "init", value_name = "FILE|WEIGHTS:ARCH|random|pixels", default_values = ["random", "pixels"])]
+    pub(crate) inits: Vec<String>,
+
+    /// How it is judged; may be said several times. Pixels have no backbone, so they are left out where that is trained
+    #[arg(long = "protocol", value_name = "PROTOCOL", value_enum, default_values = ["knn", "linear"])]
+    pub(crate) protocols: Vec<Protocol>,
+
+    /// Change a setting of the evaluation, as in `--judge knn.k=20`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) judge: Vec<String>,
+
+    /// Runs of everything that has a seed
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seeds: u64,
+
+    /// The first seed
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(crate) seed: u64,
+
+    /// Where the encoders, evaluation.json and the table go; what is there already is not made again
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -56,6 +56,9 @@ pub(crate) struct Pretraining {
     /// Where views are made: `auto`, `cpu` or `device`.
     #[serde(default, skip_serializing_if = "AugmentOn::is_auto")]
     pub(crate) augment_on: AugmentOn,
+    /// Learn by the labels in place of views of one image: what a pretraining without labels is held against.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) supervised: bool,
     /// What is done.
     pub(crate) simclr: SimClrSpec,
 }
@@ -80,6 +83,16 @@ impl Pretraining {
         &self.augment[EVALUATION]
     }
 
+    /// The same by labels.
+    ///
+    /// # Errors
+    /// For settings that have no meaning there.
+    pub(crate) fn by_labels(&self) -> Result<Self> {
+        let supervised = Self { supervised: true, ..self.clone() };
+        supervised.check()?;
+        Ok(supervised)
+    }
+
     fn check(&self) -> Result<()> {
         config::check_name(&self.name)?;
         if self.eval_batch == 0 {
@@ -95,6 +108,16 @@ impl Pretraining {
             augment.check().with_context(|| format!("in augment.{name}"))?;
         }
         self.simclr.check().context("in simclr")?;
+        if self.supervised && self.second().is_some() {
+            bail!(
+                "augment.{SECOND} has no meaning where supervised = true: each image has one view, drawn by augment.{VIEWS}"
+            );
+        }
+        if self.supervised && self.simclr.micro_batch() != self.simclr.batch {
+            bail!(
+                "simclr.micro_batch has no meaning where supervised = true: leave it out, and make simclr.batch smaller"
+            );
+        }
         Ok(())
     }
 }

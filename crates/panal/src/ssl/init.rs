@@ -57,6 +57,21 @@ pub(crate) enum Features {
 }
 
 impl Init {
+    /// Whether it is a network of random weights: what trains it then trains it from nothing.
+    pub(crate) fn is_random(&self) -> bool {
+        matches!(self.features, Features::Network { weights: None, .. })
+    }
+
+    /// Whether it is the pixels themselves.
+    pub(crate) fn is_pixels(&self) -> bool {
+        matches!(self.features, Features::Pixels)
+    }
+
+    /// Whether it was pretrained by labels.
+    pub(crate) fn is_supervised(&self) -> bool {
+        self.pretraining.as_ref().is_some_and(|pretraining| pretraining.config["supervised"] == true)
+    }
+
     /// The network, for so many classes; `None` for pixels.
     pub(crate) fn network(&self, classes: usize, device: Device, seed: u64) -> Result<Option<Classifier>> {
         let Features::Network { spec, weights } = &self.features else { return Ok(None) };
@@ -148,7 +163,11 @@ fn named(name: &str, console: &Console) -> Result<Option<Init>> {
 fn read(path: &Path) -> Result<Init> {
     let (card, weights) = encoder::read(path)?;
     let digest = weights.digest()?;
-    let name = card.origin["config"]["name"].as_str().unwrap_or("encoder").to_owned();
+    let config = &card.origin["config"];
+    let mut name = config["name"].as_str().unwrap_or("encoder").to_owned();
+    if config["supervised"] == true {
+        name.push_str(", supervised");
+    }
     let seed = card.origin["seed"].as_u64().unwrap_or_default();
     let pretraining = Some(Pretraining {
         config: card.origin["config"].clone(),

@@ -1,9 +1,12 @@
 //! `panal ssl`: features learnt without labels, what they are worth, and the studies of SimCLR.
 
+mod compare;
 mod config;
 pub(crate) mod encoder;
 mod eval;
 pub(crate) mod init;
+mod judge;
+mod judgements;
 mod pretrain;
 mod protocol;
 mod study;
@@ -29,6 +32,7 @@ pub(crate) fn run(command: &Ssl, global: &Global, console: &Console) -> Result<(
         Ssl::Pretrain(args) => pretrain::run(args, global, console),
         Ssl::Eval(args) => eval::run(args, global, console),
         Ssl::Table(args) => table::run(args, global),
+        Ssl::Compare(args) => compare::run(args, global, console),
         Ssl::Study(args) => study::run(args, global, console),
     }
 }

@@ -1,14 +1,15 @@
-//! `panal ssl pretrain`: an encoder from images without labels.
+//! `panal ssl pretrain`: an encoder from images without labels, or by their labels to be held against it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use panal_data::{DataSource, Subset};
 use panal_models::{Classifier, ModelSpec, Projector};
-use panal_trainers::{CheckpointSpec, Pretrained, SimClr, Split, Views, Watch};
-use serde_json::json;
+use panal_trainers::{CheckpointSpec, Part, PhaseSpec, SimClr, Split, Transfer, Views, Watch};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tch::Device;
 
@@ -16,7 +17,7 @@ use super::config::{self, Pretraining};
 use super::encoder::{self, Card};
 use crate::cli::{Global, PretrainArgs};
 use crate::console::{Console, RunLog};
-use crate::data::{self, Unlabelled};
+use crate::data::{self, Data, Unlabelled};
 use crate::run::hex;
 use crate::{device, interrupt, record, unfinished};
 
@@ -25,6 +26,25 @@ const SHARE_SEED: u64 = 0;
 
 /// A backbone has no classes; its unused head has the least that there can be.
 const HEADLESS: usize = 2;
+
+/// Images that a supervised pretraining is watched by at most, after every epoch.
+const WATCHED: usize = 1_000;
+
+/// The file of an encoder in the folder of its pretraining.
+pub(crate) const ENCODER: &str = "encoder.safetensors";
+
+/// How a pretraining went.
+pub(crate) struct Pretrained {
+    /// The last epoch in words.
+    words: String,
+    /// The last epoch in numbers.
+    summary: Value,
+    /// Every epoch, for the record.
+    epochs: Value,
+    images: u64,
+    steps: Option<u64>,
+    pub(crate) seconds: f64,
+}
 
 /// What does not depend on the settings.
 pub(crate) struct Bench<'a> {
@@ -37,7 +57,8 @@ pub(crate) struct Bench<'a> {
 
 pub(crate) fn run(args: &PretrainArgs, global: &Global, console: &Console) -> Result<()> {
     let data = args.data.clone().map(|data| ("data", toml::Value::String(data)));
-    let config = config::load(&args.config, &data.into_iter().collect::<Vec<_>>())?;
+    let supervised = args.supervised.then_some(("supervised", toml::Value::Boolean(true)));
+    let config = config::load(&args.config, &data.into_iter().chain(supervised).collect::<Vec<_>>())?;
     let data = open(&config, args.config.skip_bad, console)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let bench = Bench {
@@ -48,18 +69,15 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global, console: &Console) -> Re
         console,
     };
     let pretrained = pretrain(&config, &data, args.seed, &args.out, &bench)?;
-    let last = pretrained.epochs.last().context("a pretraining has at least one epoch")?;
-    let path = args.out.join("encoder.safetensors");
+    let path = args.out.join(ENCODER);
     if global.json {
-        let result = json!({
-            "encoder": path, "loss": last.loss, "knn": last.knn, "rank": last.health.rank,
-            "images_per_second": last.images_per_second, "seconds": pretrained.seconds,
-        });
+        let mut result = pretrained.summary;
+        result["encoder"] = json!(path);
+        result["seconds"] = json!(pretrained.seconds);
         println!("{result:#}");
         return Ok(());
     }
-    let knn = last.knn.map(|accuracy| format!(", nearest neighbours {accuracy:.3}")).unwrap_or_default();
-    println!("loss {:.3}, top-1 {:.3}{knn} (last epoch), {:.0} s", last.loss, last.top1, pretrained.seconds);
+    println!("{} (last epoch), {:.0} s", pretrained.words, pretrained.seconds);
     println!("encoder: {}", path.display());
     Ok(())
 }
@@ -75,6 +93,28 @@ pub(crate) fn open(config: &Pretraining, skip_bad: bool, console: &Console) -> R
         data.images = part;
     }
     Ok(data)
+}
+
+/// The same images, as what features are judged on.
+pub(crate) fn labelled(images: &Unlabelled) -> Result<Data> {
+    let Some([train, eval]) = images.watch.clone() else {
+        bail!(
+            "{}: features are judged by labels, so the data must have `train` and `val` (or `test`) folders of classes",
+            images.title
+        );
+    };
+    Ok(Data {
+        id: images.id.clone(),
+        title: images.title.clone(),
+        origin: images.origin,
+        train_record: panal_trainers::split_record(train.as_ref())?,
+        eval_record: panal_trainers::split_record(eval.as_ref())?,
+        train,
+        eval,
+        excluded: images.excluded.clone(),
+        held_out: false,
+        seconds: 0.0,
+    })
 }
 
 /// A share of the images of every class, always the same ones.
@@ -99,49 +139,22 @@ pub(crate) fn pretrain(
     let classes = data.watch.as_ref().map_or(HEADLESS, |[train, _]| train.classes().len().max(HEADLESS));
     let spec = ModelSpec::new(config.model, classes).with_stem(config.stem);
     let mut encoder = Classifier::new(&spec, bench.device, seed)?;
-    let mut projector = Projector::new(&config.simclr.projector, encoder.feature_dim(), bench.device, seed)?;
 
-    let evaluation = config.evaluation().check()?;
-    let watch = data.watch.as_ref().map(|[train, eval]| {
-        let split = |source: &Arc<dyn DataSource>| Split { source: source.clone(), pipeline: evaluation.clone() };
-        Watch { train: split(train), eval: split(eval) }
-    });
-    if watch.is_none() && config.simclr.knn.is_some() {
-        tracing::warn!("{}: without `train` and `val` folders of classes, no nearest neighbours are asked", data.title);
-    }
     let versions = record::versions();
-    let origin = json!({
-        "config": config, "data": { "id": data.id, "digest": digest }, "seed": seed,
-        "device": panal_tensor::device_name(bench.device), "versions": versions,
-    });
+    let origin = origin(config, data, &digest, seed, bench);
     let checkpoint = CheckpointSpec {
         path: out.join("checkpoint.safetensors"),
         every: Duration::from_secs_f64(bench.checkpoint_every),
         fingerprint: hex(&Sha256::digest(origin.to_string())),
         resume: bench.resume,
     };
-    let simclr = SimClr {
-        views: Views {
-            source: data.images.clone(),
-            augment: config.views().clone(),
-            second: config.second().cloned(),
-            on: config.augment_on,
-        },
-        spec: &config.simclr,
-        watch: watch.as_ref(),
-        eval_batch: config.eval_batch,
-        seed,
-        threads: bench.threads,
-        checkpoint: Some(&checkpoint),
-        stop: interrupt::stop(),
-    };
-    let mut log = RunLog::new(bench.console, format!("{}, seed {seed}", config.name), &[]);
-    let pretrained = simclr.run(&mut encoder, &mut projector, &mut log)?;
+    let run = Run { config, data, seed, bench, checkpoint: &checkpoint };
+    let pretrained = if config.supervised { run.supervised(&mut encoder)? } else { run.simclr(&mut encoder)? };
 
     let card = Card { model: spec, transform: config.evaluation().clone(), origin };
-    encoder::write(&out.join("encoder.safetensors"), &encoder, &card)?;
+    encoder::write(&out.join(ENCODER), &encoder, &card)?;
     let record = json!({
-        "format": 1, "kind": "pretraining", "title": config.title, "config": config,
+        "format": 1, "kind": if config.supervised { "supervised pretraining" } else { "pretraining" }, "title": config.title, "config": config,
         "data": {
             "id": data.id, "title": data.title, "origin": data.origin, "images": data.images.len(), "digest": digest,
             "excluded": data.excluded,
@@ -154,4 +167,130 @@ pub(crate) fn pretrain(
     });
     unfinished::write(&out.join("record.json"), format!("{record:#}\n").as_bytes())?;
     Ok(pretrained)
+}
+
+/// Where an encoder came from, for its card: everything that decides its weights.
+pub(crate) fn origin(config: &Pretraining, data: &Unlabelled, digest: &str, seed: u64, bench: &Bench<'_>) -> Value {
+    json!({
+        "config": config, "data": { "id": data.id, "digest": digest }, "seed": seed,
+        "device": panal_tensor::device_name(bench.device), "versions": record::versions(),
+    })
+}
+
+/// One pretraining, by whichever way.
+struct Run<'a> {
+    config: &'a Pretraining,
+    data: &'a Unlabelled,
+    seed: u64,
+    bench: &'a Bench<'a>,
+    checkpoint: &'a CheckpointSpec,
+}
+
+impl Run<'_> {
+    /// Without labels. The projection head stays in the checkpoint.
+    fn simclr(&self, encoder: &mut Classifier) -> Result<Pretrained> {
+        let Self { config, data, seed, bench, checkpoint } = *self;
+        let mut projector = Projector::new(&config.simclr.projector, encoder.feature_dim(), bench.device, seed)?;
+        let evaluation = config.evaluation().check()?;
+        let watch = data.watch.as_ref().map(|[train, eval]| {
+            let split = |source: &Arc<dyn DataSource>| Split { source: source.clone(), pipeline: evaluation.clone() };
+            Watch { train: split(train), eval: split(eval) }
+        });
+        if watch.is_none() && config.simclr.knn.is_some() {
+            tracing::warn!(
+                "{}: without `train` and `val` folders of classes, no nearest neighbours are asked",
+                data.title
+            );
+        }
+        let simclr = SimClr {
+            views: Views {
+                source: data.images.clone(),
+                augment: config.views().clone(),
+                second: config.second().cloned(),
+                on: config.augment_on,
+            },
+            spec: &config.simclr,
+            watch: watch.as_ref(),
+            eval_batch: config.eval_batch,
+            seed,
+            threads: bench.threads,
+            checkpoint: Some(checkpoint),
+            stop: interrupt::stop(),
+        };
+        let mut log = RunLog::new(bench.console, format!("{}, seed {seed}", config.name), &[]);
+        let done = simclr.run(encoder, &mut projector, &mut log)?;
+        let last = done.epochs.last().context("a pretraining has at least one epoch")?;
+        let knn = last.knn.map(|accuracy| format!(", nearest neighbours {accuracy:.3}")).unwrap_or_default();
+        Ok(Pretrained {
+            words: format!("loss {:.3}, top-1 {:.3}{knn}", last.loss, last.top1),
+            summary: json!({
+                "loss": last.loss, "knn": last.knn, "rank": last.health.rank, "images_per_second": last.images_per_second,
+            }),
+            epochs: json!(done.epochs),
+            images: done.images,
+            steps: Some(done.steps),
+            seconds: done.seconds,
+        })
+    }
+
+    /// By their labels, with cross-entropy: the images, the network, the augmentation, the epochs and the optimizer are those of the
+    /// contrastive pretraining that it is held against (SimCLR, appendix B.8, supervised baselines). Each image has one view.
+    fn supervised(&self, encoder: &mut Classifier) -> Result<Pretrained> {
+        let Self { config, data, seed, bench, checkpoint } = *self;
+        let Some([train, eval]) = &data.watch else {
+            bail!(
+                "{}: pretraining by labels needs `train` and `val` (or `test`) folders of classes, and leaves the second alone",
+                data.title
+            );
+        };
+        let simclr = &config.simclr;
+        let phase = PhaseSpec {
+            epochs: simclr.epochs,
+            train: Part::All,
+            lr: simclr.lr_scaling.scale(simclr.lr, simclr.batch),
+            optimizer: simclr.optimizer,
+            schedule: simclr.schedule,
+            lr_scale: BTreeMap::new(),
+            label_smoothing: 0.0,
+        };
+        let phases = [phase];
+        let transfer = Transfer {
+            train: Split { source: train.clone(), pipeline: config.views().check()? },
+            eval: Split { source: watched(eval)?, pipeline: config.evaluation().check()? },
+            phases: &phases,
+            batch: simclr.batch,
+            eval_batch: config.eval_batch,
+            seed,
+            threads: bench.threads,
+            checkpoint: Some(checkpoint),
+            stop: interrupt::stop(),
+        };
+        let mut log = RunLog::new(bench.console, format!("{}, supervised, seed {seed}", config.name), &phases);
+        let done = transfer.run(encoder, &mut log)?;
+        let last = done.epochs.last().context("a pretraining has at least one epoch")?;
+        Ok(Pretrained {
+            words: format!(
+                "supervised: loss {:.3}, accuracy {:.3} on the images it learns from, {:.3} on {} others",
+                last.train_loss,
+                last.train_accuracy,
+                last.eval.accuracy,
+                transfer.eval.source.len(),
+            ),
+            summary: json!({ "loss": last.train_loss, "accuracy": last.train_accuracy, "others": last.eval.accuracy }),
+            epochs: json!(record::epochs(&done)),
+            images: done.images,
+            steps: None,
+            seconds: done.seconds.train,
+        })
+    }
+}
+
+/// Some of the images that are looked at while an encoder learns by labels; nothing is chosen by what is seen.
+fn watched(eval: &Arc<dyn DataSource>) -> Result<Arc<dyn DataSource>> {
+    if eval.len() <= WATCHED {
+        return Ok(eval.clone());
+    }
+    let labels: Vec<usize> = (0..eval.len()).map(|index| eval.label(index)).collect();
+    let part = panal_data::stratified_share(&labels, eval.classes(), WATCHED as f64 / eval.len() as f64, SHARE_SEED)?;
+    Ok(Arc::new(Subset::new(eval.clone(), part)?))
 }

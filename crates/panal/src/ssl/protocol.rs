@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use panal_trainers::{KnnSpec, PhaseSpec, ProbeSpec};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use toml::Value;
+use toml::{Table, Value};
 
 use crate::cli::ConfigArgs;
 use crate::config;
@@ -21,13 +21,13 @@ pub(crate) enum Protocol {
     Linear,
     /// A linear layer trained on augmented images over the frozen backbone
     LinearSgd,
-    /// Fine-tuning everything
+    /// Fine-tuning everything; of random weights, supervised training
     Finetune,
-    /// Fine-tuning everything on 10 % of the labels
+    /// The same on 10 % of the labels
     #[value(name = "finetune-10")]
     #[serde(rename = "finetune-10")]
     Finetune10,
-    /// Fine-tuning everything on 1 % of the labels
+    /// The same on 1 % of the labels
     #[value(name = "finetune-1")]
     #[serde(rename = "finetune-1")]
     Finetune1,
@@ -37,6 +37,11 @@ impl Protocol {
     /// Whether the backbone stays as it is.
     pub(crate) fn is_frozen(self) -> bool {
         matches!(self, Self::Knn | Self::Linear | Self::LinearSgd)
+    }
+
+    /// Whether it asks for features alone, and so for no backbone.
+    pub(crate) fn is_on_features(self) -> bool {
+        matches!(self, Self::Knn | Self::Linear)
     }
 
     /// Share of the training labels that are used.
@@ -73,13 +78,19 @@ pub(crate) struct Settings {
     pub(crate) knn: KnnSpec,
     pub(crate) linear: ProbeSpec,
     pub(crate) linear_sgd: PhaseSpec,
+    /// Fine-tuning on all and on 10 % of the labels.
     pub(crate) finetune: PhaseSpec,
+    /// Fine-tuning on 1 % of the labels.
+    pub(crate) finetune_1: PhaseSpec,
+    /// What takes the place of `finetune` where the weights are random: supervised training from nothing.
+    pub(crate) scratch: PhaseSpec,
+    /// What then takes the place of `finetune_1`.
+    pub(crate) scratch_1: PhaseSpec,
 }
 
 impl Settings {
     pub(crate) fn load(args: &ConfigArgs) -> Result<Self> {
-        for (flag, given) in [("--model", args.model.is_some()), ("--lr", args.lr.is_some()), ("--resume", args.resume)]
-        {
+        for (flag, given) in [("--model", args.model.is_some()), ("--lr", args.lr.is_some())] {
             if given {
                 bail!(
                     "{flag} has no meaning here: change a protocol's settings by --set, as in `--set finetune.lr=0.01`"
@@ -88,9 +99,31 @@ impl Settings {
         }
         let batch = args.batch.map(|batch| ("batch", Value::Integer(batch)));
         let (origin, table) = config::read_table(args, PRESETS, "evaluation", &batch.into_iter().collect::<Vec<_>>())?;
-        let settings: Self = config::deserialize(table).with_context(|| format!("in {origin}"))?;
-        settings.check().with_context(|| format!("in {origin}"))?;
+        Self::resolve(table).with_context(|| format!("in {origin}"))
+    }
+
+    /// The preset, changed by `KEY=VALUE`.
+    pub(crate) fn with(sets: &[String]) -> Result<Self> {
+        let (origin, text) = PRESETS[0];
+        let mut table: Table = text.parse().with_context(|| format!("in preset {origin}"))?;
+        config::set(&mut table, sets).and_then(|()| Self::resolve(table)).with_context(|| format!("in preset {origin}"))
+    }
+
+    fn resolve(table: Table) -> Result<Self> {
+        let settings: Self = config::deserialize(table)?;
+        settings.check()?;
         Ok(settings)
+    }
+
+    /// What a protocol that trains does, with weights that are random or not.
+    pub(crate) fn phase(&self, protocol: Protocol, random: bool) -> &PhaseSpec {
+        match (protocol, random) {
+            (Protocol::LinearSgd, _) => &self.linear_sgd,
+            (Protocol::Finetune1, true) => &self.scratch_1,
+            (Protocol::Finetune1, false) => &self.finetune_1,
+            (_, true) => &self.scratch,
+            (_, false) => &self.finetune,
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -100,8 +133,15 @@ impl Settings {
             }
         }
         self.linear.check()?;
-        self.linear_sgd.check("linear_sgd")?;
-        self.finetune.check("finetune")?;
+        for (name, phase) in [
+            ("linear_sgd", &self.linear_sgd),
+            ("finetune", &self.finetune),
+            ("finetune_1", &self.finetune_1),
+            ("scratch", &self.scratch),
+            ("scratch_1", &self.scratch_1),
+        ] {
+            phase.check(name)?;
+        }
         Ok(())
     }
 }

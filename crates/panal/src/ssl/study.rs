@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::config::{self, Pretraining};
-use super::eval::Judge;
 use super::init;
+use super::judge::Judge;
 use super::pretrain::{self, Bench};
 use super::protocol::{Protocol, Settings};
 use crate::cli::{Budget, ConfigArgs, Global, StudyArgs};
@@ -116,24 +116,7 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
         }
     }
     let images = pretrain::open(first, args.config.skip_bad, console)?;
-    let Some([train, eval]) = images.watch.clone() else {
-        bail!(
-            "{}: a study judges features, so the data must have `train` and `val` (or `test`) folders of classes",
-            images.title
-        );
-    };
-    let data = Data {
-        id: images.id.clone(),
-        title: images.title.clone(),
-        origin: images.origin,
-        train_record: panal_trainers::split_record(train.as_ref())?,
-        eval_record: panal_trainers::split_record(eval.as_ref())?,
-        train,
-        eval,
-        excluded: images.excluded.clone(),
-        held_out: false,
-        seconds: 0.0,
-    };
+    let data = pretrain::labelled(&images)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let bench = Bench {
         device: device::choose(global)?,
@@ -143,16 +126,7 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
         console,
     };
     // What the command line changes is the pretraining; features are judged as `panal ssl eval` does by itself.
-    let changes = ConfigArgs {
-        preset: None,
-        config: None,
-        model: None,
-        batch: None,
-        lr: None,
-        resume: false,
-        ..args.config.clone()
-    };
-    let settings = Settings::load(&ConfigArgs { sets: Vec::new(), ..changes })?;
+    let settings = Settings::with(&[])?;
     if args.protocol == Protocol::Knn {
         settings.knn.check_for(data.train.len())?;
     }
@@ -183,7 +157,7 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
                 Ok(_) => {
                     let inits = [place.join("encoder.safetensors").display().to_string()];
                     let init = init::resolve(&inits, console)?.remove(0);
-                    Some(judge.all(&init, &[args.protocol], seed)?.remove(0).accuracy)
+                    Some(judge.one(&init, args.protocol, seed)?.accuracy)
                 }
                 Err(error) if has_diverged(&error) => {
                     tracing::warn!("{row}, {column}, seed {seed} has no score: {error:#}");

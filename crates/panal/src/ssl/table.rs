@@ -1,30 +1,54 @@
 //! `panal ssl table`: what `panal ssl eval` found on several data sets, as SimCLR's Table 8.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use panal_report::{TransferResult, TransferTable};
 use serde_json::{Value, json};
 
-use super::eval::{Judgements, KIND};
+use super::judgements::Judgements;
 use super::protocol::Protocol;
 use crate::cli::{Global, TableArgs};
 use crate::unfinished;
 
 pub(crate) fn run(args: &TableArgs, global: &Global) -> Result<()> {
+    let table = of(&args.files)?;
+    if let Some(out) = &args.out {
+        std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+        write(&table, out)?;
+    }
+    if global.json {
+        print!("{}", table.json()?);
+        return Ok(());
+    }
+    println!("{}", table.markdown());
+    println!(
+        "Accuracy in per cent, the mean over seeds. Bold: the best of its protocol and data set, and what is not significantly worse (paired\n\
+         permutation test over the evaluated images, p > 0.05)."
+    );
+    Ok(())
+}
+
+/// table.md, table.csv and table.json in a folder.
+pub(super) fn write(table: &TransferTable, out: &Path) -> Result<()> {
+    unfinished::write(&out.join("table.md"), table.markdown().as_bytes())?;
+    unfinished::write(&out.join("table.csv"), table.csv().as_bytes())?;
+    unfinished::write(&out.join("table.json"), table.json()?.as_bytes())
+}
+
+/// The table of what stands in these files.
+pub(super) fn of(files: &[PathBuf]) -> Result<TransferTable> {
     let mut results: Vec<TransferResult> = Vec::new();
     // What the results of one title have in common, and the file that said so first.
     let mut data: Vec<(String, Value, PathBuf)> = Vec::new();
     let mut runs: Vec<(String, Protocol, String, u64)> = Vec::new();
-    for file in &args.files {
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let found: Judgements = serde_json::from_str(&text)
-            .with_context(|| format!("{} is no file that `panal ssl eval --out` wrote", file.display()))?;
-        if found.kind != KIND {
-            bail!(
-                "{} holds `{}`, and `{KIND}` is wanted: name files that `panal ssl eval --out` wrote",
+    for file in files {
+        let found = Judgements::read(file)?;
+        if found.missing > 0 {
+            tracing::warn!(
+                "{}: the evaluation has not ended, {} of its judgements are missing: go on with it by --resume",
                 file.display(),
-                found.kind
+                found.missing
             );
         }
         let shared = json!({ "data": found.data, "settings": found.settings });
@@ -63,21 +87,5 @@ pub(crate) fn run(args: &TableArgs, global: &Global) -> Result<()> {
         }
     }
     results.sort_by(|a, b| a.protocol.cmp(&b.protocol));
-    let table = TransferTable::new(&results)?;
-    if let Some(out) = &args.out {
-        std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-        unfinished::write(&out.join("table.md"), table.markdown().as_bytes())?;
-        unfinished::write(&out.join("table.csv"), table.csv().as_bytes())?;
-        unfinished::write(&out.join("table.json"), table.json()?.as_bytes())?;
-    }
-    if global.json {
-        print!("{}", table.json()?);
-        return Ok(());
-    }
-    println!("{}", table.markdown());
-    println!(
-        "Accuracy in per cent, the mean over seeds. Bold: the best of its protocol and data set, and what is not significantly worse (paired\n\
-         permutation test over the evaluated images, p > 0.05)."
-    );
-    Ok(())
+    Ok(TransferTable::new(&results)?)
 }

@@ -206,14 +206,18 @@ impl Log for RunLog<'_> {
             // The first step is done by now, and is not counted: it also warms up.
             self.pretraining = Some(Pace { started: Instant::now(), steps_before: before + 1, epochs: step.epochs });
         }
-        if step.step == 0 || self.bar.is_none() {
+        // Nor does the first step of an epoch tell how fast images go: it began before the clock.
+        let speed = if step.step == 0 || self.bar.is_none() {
             self.restart(step.steps);
-        }
-        self.images += step.images;
-        let speed = self.images as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        let left = self.pretraining.as_ref().map(|pace| pace.left(before + 1, step.steps * step.epochs));
+            String::new()
+        } else {
+            self.images += step.images;
+            format!(" {:.0} images/s,", self.images as f64 / self.started.elapsed().as_secs_f64().max(1e-9))
+        };
+        let pace = self.pretraining.as_ref().filter(|pace| before + 1 > pace.steps_before);
+        let left = pace.map(|pace| format!(" {} for all epochs,", pace.left(before + 1, step.steps * step.epochs)));
         let at = format!(
-            "epoch {}/{}, loss {:.3}, top-1 {:.3}, {speed:.0} images/s, {} for all epochs,",
+            "epoch {}/{}, loss {:.3}, top-1 {:.3},{speed}{}",
             step.epoch + 1,
             step.epochs,
             step.loss,

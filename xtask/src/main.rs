@@ -40,6 +40,7 @@ enum Command {
     Env(commands::env::Args),
     Test(commands::test::Args),
     Bench(commands::bench::Args),
+    Notebook(commands::notebook::Args),
     Doctor(commands::doctor::Args),
     Ci(commands::ci::Args),
 }
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Env(_) => commands::env::main(),
         Command::Test(args) => commands::test::main(&args),
         Command::Bench(args) => commands::bench::main(&args),
+        Command::Notebook(args) => commands::notebook::main(&args),
         Command::Doctor(args) => commands::doctor::main(&args),
         Command::Ci(_) => commands::ci::main(),
     };

@@ -5,6 +5,7 @@ pub(crate) mod cargo;
 pub(crate) mod ci;
 pub(crate) mod doctor;
 pub(crate) mod env;
+pub(crate) mod notebook;
 pub(crate) mod run;
 pub(crate) mod setup;
 pub(crate) mod test;

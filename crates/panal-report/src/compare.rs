@@ -8,7 +8,7 @@ use crate::table::Row;
 use crate::{ReportError, RunRecord};
 
 /// Sign patterns tried at most for each pair of rows.
-const RESAMPLES: usize = 10_000;
+pub(crate) const RESAMPLES: usize = 10_000;
 /// Rows with a smaller corrected p-value count as different.
 pub(crate) const SIGNIFICANCE: f64 = 0.05;
 
@@ -104,7 +104,7 @@ fn compare_peers(
 }
 
 /// How many of the runs got each image of `order` right; `None` where a run has other images.
-fn right_counts(runs: &[&RunRecord], order: &[&str]) -> Option<Vec<f64>> {
+pub(crate) fn right_counts(runs: &[&RunRecord], order: &[&str]) -> Option<Vec<f64>> {
     let place: HashMap<&str, usize> = order.iter().enumerate().map(|(i, &id)| (id, i)).collect();
     let mut counts = vec![0.0; order.len()];
     for run in runs {

@@ -42,6 +42,16 @@ pub enum ReportError {
         /// The latest format that this release knows.
         known: u32,
     },
+    /// A record of a single network, or of one that is being trained, is none.
+    #[error("{}, field `{field}`: {message}; delete that file, or run it again", path.display())]
+    Single {
+        /// The file.
+        path: PathBuf,
+        /// Path of the field inside the record; `.` for the whole record.
+        field: String,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A record contradicts itself, so no score can be computed from it.
     #[error("row `{row}`, seed {seed}, field `{field}`: {message}; run this row again")]
     Record {

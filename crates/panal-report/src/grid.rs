@@ -4,9 +4,11 @@ use crate::escape::{latex, markdown, plain};
 
 /// Headed columns of text; the first is aligned to the left, the others to the right.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Grid {
-    pub(crate) heads: Vec<String>,
-    pub(crate) rows: Vec<Vec<String>>,
+pub struct Grid {
+    /// What stands above each column.
+    pub heads: Vec<String>,
+    /// As many cells as heads.
+    pub rows: Vec<Vec<String>>,
 }
 
 impl Grid {
@@ -41,7 +43,8 @@ impl Grid {
         )
     }
 
-    pub(crate) fn terminal(&self) -> String {
+    /// As lines of text, with a rule below the heads.
+    pub fn terminal(&self) -> String {
         let lines: Vec<Vec<String>> = std::iter::once(&self.heads)
             .chain(&self.rows)
             .map(|row| row.iter().map(|cell| plain(cell)).collect())

@@ -14,6 +14,25 @@ pub struct Written {
     pub files: Vec<PathBuf>,
 }
 
+/// The names of all files that [`write_results`] writes.
+pub const RESULT_FILES: [&str; 15] = [
+    "table.md",
+    "table.csv",
+    "table.tex",
+    "table.json",
+    "per_class.md",
+    "per_class.csv",
+    "per_class.json",
+    "confusion.md",
+    "confusion.json",
+    "confusion.svg",
+    "curves.svg",
+    "f1.svg",
+    "reliability.svg",
+    "README.md",
+    "index.html",
+];
+
 /// What a page shows beside that which records hold; nothing by default.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Extras {

@@ -205,7 +205,7 @@ impl Row {
 }
 
 /// The records of each row, each seed once and ascending.
-fn group<'a>(records: &'a [RunRecord], warnings: &mut Vec<String>) -> Vec<Vec<&'a RunRecord>> {
+pub(crate) fn group<'a>(records: &'a [RunRecord], warnings: &mut Vec<String>) -> Vec<Vec<&'a RunRecord>> {
     let same_subject = |a: &RunRecord, b: &RunRecord| {
         a.data.same_evaluation(&b.data) && a.evaluation == b.evaluation && a.model.arch == b.model.arch
     };

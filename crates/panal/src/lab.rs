@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use panal_report::{
-    Extras, RunRecord, Table, check_folder, read_runs, render_terminal, rewrite_runs, write_results_with,
+    Extras, RunKind, RunRecord, Table, check_folder, read_runs, render_terminal, rewrite_runs, write_results_with,
 };
 
 use crate::cli::{Global, LabArgs};
 use crate::config::{Lab, Row};
 use crate::console::Console;
 use crate::run::Runner;
+use crate::running::{self, Work};
 use crate::saved::{self, Card};
 use crate::{choice, data, device, record, thumbnails};
 
@@ -28,6 +29,15 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
 
     let journal = folder.join("runs.jsonl");
     let mut records = earlier(&journal, &lab, &runner, &rows, args.config.resume)?;
+    let work = Work {
+        kind: RunKind::Lab,
+        title: lab.title.clone(),
+        data: data.id.clone(),
+        model: lab.model.to_string(),
+        seeds: (lab.seed..lab.seed + lab.seeds).collect(),
+        device: runner.device,
+    };
+    let running = running::begin(&folder, work)?;
     let (runs, mut number) = (rows.len() as u64 * lab.seeds, 0);
     for &(index, row) in &rows {
         for seed in lab.seed..lab.seed + lab.seeds {
@@ -59,6 +69,7 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     let evaluated = if args.folds.is_some() { &data.train } else { &data.eval };
     let extras = Extras { thumbnails: thumbnails::of_mistakes(&table, evaluated.as_ref()), ..Extras::default() };
     let written = write_results_with(&folder, table, &records, &extras)?;
+    running.finish();
     if global.json {
         print!("{}", std::fs::read_to_string(folder.join("table.json"))?);
     } else {

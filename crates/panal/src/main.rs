@@ -19,6 +19,8 @@ mod models;
 mod predict;
 mod record;
 mod run;
+mod running;
+mod runs;
 mod saved;
 mod ssl;
 mod suggest;
@@ -62,6 +64,7 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
         Command::Device => device::run(&cli.global),
         Command::Ssl(command) => ssl::run(command, &cli.global, console),
         Command::Fewshot(command) => fewshot::run(command, &cli.global, console),
+        Command::Runs(args) => runs::run(args, &cli.global),
         Command::Bench(bench) => bench::run(bench, &cli.global),
     }
 }

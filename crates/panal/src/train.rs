@@ -7,6 +7,7 @@ use toml::Value;
 use crate::cli::{Global, TrainArgs};
 use crate::console::Console;
 use crate::run::Runner;
+use crate::running::{self, Work};
 use crate::saved::{self, Card};
 use crate::{config, data, device, record};
 
@@ -20,6 +21,15 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
     runner.checkpoint_every = args.config.checkpoint_every;
     runner.resume = args.config.resume;
 
+    let work = Work {
+        kind: panal_report::RunKind::Train,
+        title: row.name.clone(),
+        data: data.id.clone(),
+        model: lab.model.to_string(),
+        seeds: vec![args.seed],
+        device: runner.device,
+    };
+    let running = running::begin(&args.out, work)?;
     let place = args.out.join("running");
     std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
     let trained = runner.run(index, row, args.seed, &place, record::command())?;
@@ -28,6 +38,7 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
     panal_report::rewrite_runs(&args.out.join("record.jsonl"), std::slice::from_ref(&trained.record))?;
     std::fs::remove_dir_all(&place).with_context(|| format!("cannot remove {}", place.display()))?;
 
+    running.finish();
     let last = trained.record.epochs.last().context("a run has at least one epoch")?;
     let images = trained.record.predictions.len();
     if global.json {

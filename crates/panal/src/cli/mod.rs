@@ -2,6 +2,7 @@
 
 mod bench;
 mod fewshot;
+mod runs;
 mod ssl;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use panal_tensor::DeviceChoice;
 
 pub(crate) use self::bench::*;
 pub(crate) use self::fewshot::*;
+pub(crate) use self::runs::*;
 pub(crate) use self::ssl::*;
 
 /// Learn image classification from few labels, and see honestly what works best.
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     /// Learn to tell new classes apart from few images of each
     #[command(subcommand)]
     Fewshot(Fewshot),
+    /// List, compare and clean past runs
+    Runs(RunsArgs),
     /// Measure this machine: how fast images are loaded, how fast a network computes
     #[command(subcommand)]
     Bench(Bench),

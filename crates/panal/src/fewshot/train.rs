@@ -16,6 +16,7 @@ use super::{config, data};
 use crate::cli::{FewshotTrainArgs, Global};
 use crate::console::Console;
 use crate::run::hex;
+use crate::running::{self, Work};
 use crate::{device, interrupt, record, unfinished};
 
 pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -> Result<()> {
@@ -44,6 +45,15 @@ pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -
         resume: args.config.resume,
     };
     let name = name_of(&spec.method);
+    let work = Work {
+        kind: panal_report::RunKind::FewShot,
+        title: format!("{}, {name}", study.title),
+        data: study.data.join(", "),
+        model: "conv4".into(),
+        seeds: vec![args.seed],
+        device,
+    };
+    let running = running::begin(&args.out, work)?;
     let training = Episodic {
         images: &images,
         episodes: &episodes,
@@ -72,6 +82,7 @@ pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -
         "steps": trained.steps, "seconds": trained.seconds, "epochs": trained.epochs,
     });
     unfinished::write(&args.out.join("record.json"), format!("{record:#}\n").as_bytes())?;
+    running.finish();
     if global.json {
         let result = json!({
             "learner": path, "accuracy": interval.estimate, "lower": interval.lower, "upper": interval.upper,

@@ -19,6 +19,7 @@ use crate::cli::{Global, PretrainArgs};
 use crate::console::{Console, RunLog};
 use crate::data::{self, Data, Unlabelled};
 use crate::run::hex;
+use crate::running::{self, Work};
 use crate::{device, interrupt, record, unfinished};
 
 /// A part of the images is the same whatever the seed of the run.
@@ -148,6 +149,15 @@ pub(crate) fn pretrain(
         fingerprint: hex(&Sha256::digest(origin.to_string())),
         resume: bench.resume,
     };
+    let work = Work {
+        kind: panal_report::RunKind::Pretraining,
+        title: config.title.clone(),
+        data: data.id.clone(),
+        model: config.model.to_string(),
+        seeds: vec![seed],
+        device: bench.device,
+    };
+    let running = running::begin(out, work)?;
     let run = Run { config, data, seed, bench, checkpoint: &checkpoint };
     let pretrained = if config.supervised { run.supervised(&mut encoder)? } else { run.simclr(&mut encoder)? };
 
@@ -166,6 +176,7 @@ pub(crate) fn pretrain(
         "images_seen": pretrained.images, "steps": pretrained.steps, "epochs": pretrained.epochs,
     });
     unfinished::write(&out.join("record.json"), format!("{record:#}\n").as_bytes())?;
+    running.finish();
     Ok(pretrained)
 }
 

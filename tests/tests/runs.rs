@@ -417,6 +417,9 @@ fn a_broken_record_is_listed_with_its_reason_and_stops_nothing() {
     put(&root.join("torn/runs.jsonl"), "{\"format\": 1, \"lab\": 7}\n");
     put(&root.join("later/record.json"), &single("pretraining", OLD, &[]).replace("\"format\":1", "\"format\":99"));
     put(&root.join("mad/record.jsonl"), &lab_record(0, 8, OLD).replace("\"predicted\":0", "\"predicted\":7"));
+    let maml = r#"{"kind":"maml","order":"first","adapt":"head"}"#;
+    let learner = single("few-shot training", OLD, &[0.5]).replace(r#"{"kind":"prototypical"}"#, maml);
+    put(&root.join("anil/record.json"), &learner);
     let listed = parsed(&runs(&["--json"], place.path()));
     let state = |name: &str| {
         let of_name = |run: &&Value| run["path"].as_str().unwrap().ends_with(name);
@@ -434,7 +437,10 @@ fn a_broken_record_is_listed_with_its_reason_and_stops_nothing() {
     assert_eq!(state("stopped").0, "interrupted");
     let text = runs(&["list", "results"], place.path()).out;
     assert!(
-        text.contains("prototypical") && text.contains("loss 5.250") && text.contains("panal x --resume"),
+        text.contains("prototypical")
+            && text.contains("first-order anil")
+            && text.contains("loss 5.250")
+            && text.contains("panal x --resume"),
         "{text}"
     );
     // What can't be read stays, and can't be compared.

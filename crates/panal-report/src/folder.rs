@@ -325,7 +325,7 @@ fn is_numbered_checkpoint(path: &Path) -> bool {
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// What left a checkpoint, where nothing else says so: releases before 0.2 wrote no [`RUNNING`].
+/// What left a checkpoint, where nothing else says so: earlier releases wrote no [`RUNNING`].
 fn kind_by_checkpoint(path: &Path, unfinished: &[PathBuf]) -> Option<RunKind> {
     if let Some(first) = unfinished.first() {
         return Some(if first.parent() == Some(&path.join("running")) { RunKind::Train } else { RunKind::Lab });

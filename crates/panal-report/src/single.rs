@@ -130,9 +130,15 @@ impl FewShotRecord {
             && self.test.per_episode.len() == other.test.per_episode.len()
     }
 
-    /// The method's name.
-    pub fn method(&self) -> &str {
-        self.config.pointer("/learner/method/kind").and_then(Value::as_str).unwrap_or("few-shot")
+    /// The method's name, as tables give it: `anil` is MAML that adapts the head alone.
+    pub fn method(&self) -> String {
+        let setting = |name: &str| self.config.pointer(&format!("/learner/method/{name}")).and_then(Value::as_str);
+        let name = match (setting("kind"), setting("adapt")) {
+            (Some("maml"), Some("head")) => "anil",
+            (Some(kind), _) => kind,
+            (None, _) => "few-shot",
+        };
+        if setting("order") == Some("first") { format!("first-order {name}") } else { name.to_owned() }
     }
 }
 

@@ -135,7 +135,7 @@ fn of_single(single: &SingleRecord) -> Line {
         SingleRecord::FewShot(record) => {
             let names = record.config["data"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
             Line {
-                what: record.method().to_owned(),
+                what: record.method(),
                 data: names.collect::<Vec<_>>().join(", "),
                 model: "conv4".into(),
                 seeds: vec![record.seed],

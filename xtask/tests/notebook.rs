@@ -118,7 +118,10 @@ fn all_is_installed_once_in_the_cache_and_the_notebook_left_as_it_is() {
     assert_eq!(fs::read(notebook()).unwrap(), before);
     let (asked, cache) = (sandbox.asked(), sandbox.path("cache/notebook"));
     let count = |what: &str| asked.matches(what).count();
-    assert_eq!((count("cargo install evcxr_jupyter --locked --version "), count("venv\n"), count("pip -m pip install")), (1, 1, 1));
+    assert_eq!(
+        (count("cargo install evcxr_jupyter --locked --version "), count("venv\n"), count("pip -m pip install")),
+        (1, 1, 1)
+    );
     let run = format!("run small in {0}/build by {0}/share\n", cache.display());
     assert_eq!(count(&run), 2, "{asked}");
     assert_eq!(count(&format!("kernel --install in {}/share\n", cache.display())), 2, "{asked}");

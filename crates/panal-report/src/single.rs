@@ -22,7 +22,7 @@ pub enum SingleRecord {
     FewShot(FewShotRecord),
 }
 
-/// A pretraining without labels.
+/// A pretraining, without labels or by them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct PretrainingRecord {
     /// Title of the configuration.
@@ -71,8 +71,9 @@ pub struct PretrainingSeconds {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct PretrainingEpoch {
     /// Mean loss over the steps, in nats; `None` where it was no number.
+    #[serde(alias = "train_loss")]
     pub loss: Option<f64>,
-    /// Share of views whose partner was the most similar of the batch.
+    /// Share of views whose partner was the most similar of the batch; by labels there is none.
     pub top1: Option<f64>,
     /// Accuracy of nearest neighbours on the watched images, where they were asked.
     #[serde(default)]
@@ -152,7 +153,7 @@ pub fn read_single(path: &Path) -> Result<Option<SingleRecord>, ReportError> {
         |field: &str, message: String| ReportError::Single { path: path.to_owned(), field: field.to_owned(), message };
     let value: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(".", error.to_string()))?;
     let kind = value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
-    if !["pretraining", "few-shot training"].contains(&kind.as_str()) {
+    if !["pretraining", "supervised pretraining", "few-shot training"].contains(&kind.as_str()) {
         return Ok(None);
     }
     match value.get("format").and_then(Value::as_u64) {
@@ -163,10 +164,10 @@ pub fn read_single(path: &Path) -> Result<Option<SingleRecord>, ReportError> {
         Some(_) => {}
         None => return Err(wrong("format", "missing".to_owned())),
     }
-    let record = if kind == "pretraining" {
-        SingleRecord::Pretraining(fields(value).map_err(|(field, message)| wrong(&field, message))?)
-    } else {
+    let record = if kind == "few-shot training" {
         SingleRecord::FewShot(fields(value).map_err(|(field, message)| wrong(&field, message))?)
+    } else {
+        SingleRecord::Pretraining(fields(value).map_err(|(field, message)| wrong(&field, message))?)
     };
     Ok(Some(record))
 }

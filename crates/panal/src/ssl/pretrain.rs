@@ -288,7 +288,7 @@ impl Run<'_> {
                 transfer.eval.source.len(),
             ),
             summary: json!({ "loss": last.train_loss, "accuracy": last.train_accuracy, "others": last.eval.accuracy }),
-            epochs: json!(record::epochs(&done)),
+            epochs: json!(done.epoch_records()),
             images: done.images,
             steps: None,
             seconds: done.seconds.train,

@@ -15,9 +15,13 @@ pub struct StepLog {
     pub step: usize,
     /// Steps an epoch.
     pub steps: usize,
+    /// Learning rate of the step, before the scales of layer groups.
+    pub lr: f64,
     /// Mean loss of the batch, in nats.
     pub loss: f64,
-    /// Images in the batch.
+    /// Share of the batch (of an episode's queries) that was right just before it was learnt from.
+    pub accuracy: f64,
+    /// Images in the batch, or in the episodes of the step.
     pub images: usize,
 }
 
@@ -51,10 +55,14 @@ pub struct SslStep {
     pub step: usize,
     /// Steps an epoch.
     pub steps: usize,
+    /// Learning rate of the step.
+    pub lr: f64,
     /// Loss of the batch, in nats.
     pub loss: f64,
     /// Share of views whose partner was the most similar of the batch.
     pub top1: f64,
+    /// Share of views whose partner was among the five most similar.
+    pub top5: f64,
     /// Images in the batch, each with two views.
     pub images: usize,
 }
@@ -84,8 +92,46 @@ pub trait Log {
     fn episodic_epoch(&mut self, _epoch: &EpisodicEpoch) {}
     /// A batch of a pass without training is done.
     fn pass(&mut self, _pass: &PassLog) {}
-    /// A checkpoint was found and the loop goes on from it.
-    fn resumed(&mut self, _phase: usize, _epoch: usize, _step: usize) {}
+    /// A checkpoint was found and the loop goes on from it; so many `steps` were taken before, over all phases and epochs.
+    fn resumed(&mut self, _phase: usize, _epoch: usize, _step: usize, _steps: u64) {}
+}
+
+/// Two logs are told one after the other.
+impl<A: Log, B: Log> Log for (A, B) {
+    fn step(&mut self, step: &StepLog) {
+        self.0.step(step);
+        self.1.step(step);
+    }
+
+    fn epoch(&mut self, epoch: &EpochLog) {
+        self.0.epoch(epoch);
+        self.1.epoch(epoch);
+    }
+
+    fn ssl_step(&mut self, step: &SslStep) {
+        self.0.ssl_step(step);
+        self.1.ssl_step(step);
+    }
+
+    fn ssl_epoch(&mut self, epoch: &SslEpoch) {
+        self.0.ssl_epoch(epoch);
+        self.1.ssl_epoch(epoch);
+    }
+
+    fn episodic_epoch(&mut self, epoch: &EpisodicEpoch) {
+        self.0.episodic_epoch(epoch);
+        self.1.episodic_epoch(epoch);
+    }
+
+    fn pass(&mut self, pass: &PassLog) {
+        self.0.pass(pass);
+        self.1.pass(pass);
+    }
+
+    fn resumed(&mut self, phase: usize, epoch: usize, step: usize, steps: u64) {
+        self.0.resumed(phase, epoch, step, steps);
+        self.1.resumed(phase, epoch, step, steps);
+    }
 }
 
 /// A log that forgets everything.

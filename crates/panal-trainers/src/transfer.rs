@@ -124,7 +124,7 @@ impl Transfer<'_> {
             (last, best) = (eval.swap_remove("last"), eval.swap_remove("best"));
             optimizer_state = Some(restored.take("optim")).filter(|tensors| !tensors.is_empty());
             state = restored.state;
-            log.resumed(state.phase, state.epoch, state.step);
+            log.resumed(state.phase, state.epoch, state.step, state.steps);
         }
 
         while let Some(phase) = self.phases.get(state.phase) {
@@ -173,15 +173,18 @@ impl Transfer<'_> {
                     optimizer.step(lr)?;
 
                     let images = examples.labels.size()[0] as usize;
+                    let right = correct(&logits, &examples.labels)?;
                     log.step(&StepLog {
                         phase: state.phase,
                         epoch: state.epoch,
                         step: state.step,
                         steps,
+                        lr,
                         loss: value,
+                        accuracy: right as f64 / images as f64,
                         images,
                     });
-                    state.tally(value, correct(&logits, &examples.labels)?, images, lr, &mut clock);
+                    state.tally(value, right, images, lr, &mut clock);
                     let stop = self.stop.load(Ordering::Relaxed);
                     if stop || (state.step < steps && keeper.is_due()) {
                         keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept(&last, &best))?;

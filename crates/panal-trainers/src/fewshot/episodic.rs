@@ -91,7 +91,7 @@ impl Episodic<'_> {
             net.load_exact(&restored.weights("model")).map_err(|error| restored.bad(&error))?;
             optimizer.load_state(&restored.take("optim"))?;
             state = restored.state;
-            log.resumed(0, state.epoch, state.step);
+            log.resumed(0, state.epoch, state.step, state.steps);
         }
 
         while state.epoch < spec.epochs {
@@ -101,7 +101,7 @@ impl Episodic<'_> {
                     Progress { epoch: state.epoch, epochs: spec.epochs, step: state.step, steps_per_epoch: spec.steps };
                 let lr = spec.lr * spec.schedule.factor(progress);
                 optimizer.zero_grad()?;
-                let (loss, accuracy) = self.learn(net, state.steps)?;
+                let (loss, accuracy, images) = self.learn(net, state.steps)?;
                 if !loss.is_finite() {
                     let (epoch, step) = (state.epoch + 1, state.step + 1);
                     return Err(TrainError::Diverged { loss, phase: 1, epoch, step, lr, kept: keeper.told() });
@@ -109,7 +109,7 @@ impl Episodic<'_> {
                 optimizer.step(lr)?;
 
                 let (epoch, step, steps) = (state.epoch, state.step, spec.steps);
-                log.step(&StepLog { phase: 0, epoch, step, steps, loss, images: spec.tasks });
+                log.step(&StepLog { phase: 0, epoch, step, steps, lr, loss, accuracy, images });
                 state.tally(loss, accuracy, lr, clock);
                 let stop = self.stop.load(Ordering::Relaxed);
                 if stop || (state.step < spec.steps && keeper.is_due()) {
@@ -126,12 +126,13 @@ impl Episodic<'_> {
         Ok(EpisodicRun { epochs: state.epochs, steps: state.steps, seconds })
     }
 
-    /// The gradient of one step, the mean over its episodes; returns their mean loss and accuracy.
-    fn learn(&self, net: &FewShotNet, step: u64) -> Result<(f64, f64), TrainError> {
+    /// The gradient of one step, the mean over its episodes; returns their mean loss and accuracy, and how many images they have.
+    fn learn(&self, net: &FewShotNet, step: u64) -> Result<(f64, f64, usize), TrainError> {
         let tasks = self.spec.tasks as u64;
-        let (mut all_loss, mut all_accuracy) = (0.0, 0.0);
+        let (mut all_loss, mut all_accuracy, mut images) = (0.0, 0.0, 0);
         for number in step * tasks..(step + 1) * tasks {
             let episode = self.episodes.episode(number)?;
+            images += episode.support.len() + episode.query.len();
             let task = match &self.spec.affine {
                 Some(affine) => self.images.bent_task(&episode, affine, self.seed)?,
                 None => self.images.task(&episode)?,
@@ -145,7 +146,7 @@ impl Episodic<'_> {
             let right = logits.f_detach()?.f_argmax(1, false)?.f_eq_tensor(&task.truth)?.f_to_kind(Kind::Double)?;
             all_accuracy += right.f_mean(Kind::Double)?.f_double_value(&[])? / tasks as f64;
         }
-        Ok((all_loss, all_accuracy))
+        Ok((all_loss, all_accuracy, images))
     }
 
     /// Everything that can be refused before the first step.

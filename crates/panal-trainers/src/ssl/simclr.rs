@@ -131,7 +131,7 @@ impl SimClr<'_> {
             projector.load_exact(&restored.weights("projector")).map_err(|error| restored.bad(&error))?;
             optimizer.load_state(&restored.take("optim"))?;
             state = restored.state;
-            log.resumed(0, state.epoch, state.step);
+            log.resumed(0, state.epoch, state.step, state.steps);
         }
         let feed = self.views.feed(spec.micro_batch(), self.seed, self.threads, encoder.device())?;
         let base = spec.lr_scaling.scale(spec.lr, spec.batch);
@@ -162,8 +162,10 @@ impl SimClr<'_> {
                     epochs: spec.epochs,
                     step: state.step,
                     steps,
+                    lr,
                     loss: taken.loss,
                     top1,
+                    top5,
                     images: spec.batch,
                 });
                 state.tally(taken.loss, [top1, top5], spec.batch, lr, clock);

@@ -6,14 +6,13 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 use panal_data::{DataError, DataSource, Episode, ink};
 use panal_report::EpisodeTable;
-use panal_trainers::{FewShotImages, Judged, TrainError, judge};
+use panal_trainers::{FewShotImages, Judged, Log, PassLog, TrainError, judge};
 use serde_json::json;
 
 use super::standing::{self, LEVEL, Standing};
-use super::train::EpisodeLog;
 use super::{config, data, learner};
 use crate::cli::{FewshotEvalArgs, Global};
-use crate::console::Console;
+use crate::console::{Console, RunLog};
 use crate::{device, interrupt, record, unfinished};
 
 pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) -> Result<()> {
@@ -38,7 +37,7 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
             );
         }
         let images = FewShotImages::load(source, card.spec.network.side, card.spec.tone, device)?;
-        let mut log = EpisodeLog::new(console, format!("{} of seed {}", card.name, card.seed), 1);
+        let mut log = RunLog::episodes(console, format!("{} of seed {}", card.name, card.seed), 1);
         let mut answer = |episodes: &[Episode]| {
             judge(&net, &images, episodes, &mut log, interrupt::stop())
                 .with_context(|| format!("in {}", path.display()))
@@ -51,7 +50,7 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
         let floors: [(&str, Floor); 2] =
             [("modified Hausdorff", ink::nearest_by_hausdorff), ("nearest pixels", ink::nearest_by_pixels)];
         for (name, label) in floors {
-            let mut log = EpisodeLog::new(console, name.to_owned(), 1);
+            let mut log = RunLog::episodes(console, name.to_owned(), 1);
             let judged = judge_floor(label, episodes, source, &mut log)?;
             let apart = test.apart.as_deref().map(|apart| judge_floor(label, apart, source, &mut log)).transpose()?;
             standings.push(Standing::floor(name, judged, apart));
@@ -89,7 +88,7 @@ fn judge_floor(
     label: Floor,
     episodes: &[Episode],
     source: &dyn DataSource,
-    log: &mut EpisodeLog<'_>,
+    log: &mut dyn Log,
 ) -> Result<Judged> {
     let mut answers = Vec::with_capacity(episodes.len());
     for episode in episodes {
@@ -97,7 +96,7 @@ fn judge_floor(
             return Err(TrainError::Stopped { done: answers.len(), of: episodes.len() }.into());
         }
         answers.push(label(episode, source)?);
-        log.at(answers.len(), episodes.len(), "episodes");
+        log.pass(&PassLog { what: "episodes", done: answers.len(), of: episodes.len() });
     }
     Ok(Judged::of(episodes, answers)?)
 }

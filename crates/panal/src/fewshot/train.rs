@@ -1,20 +1,17 @@
 //! `panal fewshot train`: a learner from episodes, judged at the end.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use indicatif::ProgressBar;
 use panal_data::{DataSource, Episodes};
-use panal_trainers::{
-    CheckpointSpec, Episodic, EpisodicEpoch, FewShotImages, FewShotNet, Log, MethodSpec, PassLog, StepLog, judge,
-};
+use panal_trainers::{CheckpointSpec, Episodic, FewShotImages, FewShotNet, MethodSpec, judge};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::learner::{self, Card};
 use super::{config, data};
 use crate::cli::{FewshotTrainArgs, Global};
-use crate::console::Console;
+use crate::console::{Console, RunLog};
 use crate::run::hex;
 use crate::running::{self, Work};
 use crate::{device, interrupt, record, unfinished};
@@ -63,7 +60,7 @@ pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -
         stop: interrupt::stop(),
     };
     let mut log =
-        EpisodeLog::new(console, format!("{}, {name}, seed {}", study.name, args.seed), study.training.epochs);
+        RunLog::episodes(console, format!("{}, {name}, seed {}", study.name, args.seed), study.training.epochs);
     let trained = training.run(&mut net, &mut log)?;
 
     let path = args.out.join("learner.safetensors");
@@ -115,69 +112,5 @@ fn name_of(method: &MethodSpec) -> String {
             let name = if *adapt == Adapt::Head { "anil" } else { "maml" };
             if *order == Order::First { format!("first-order {name}") } else { name.into() }
         }
-    }
-}
-
-/// Tells of a run on the console.
-pub(crate) struct EpisodeLog<'a> {
-    console: &'a Console,
-    title: String,
-    epochs: usize,
-    bar: Option<ProgressBar>,
-    last_line: Instant,
-}
-
-/// Least time between two plain log lines.
-const PLAIN_EVERY: Duration = Duration::from_secs(20);
-
-impl<'a> EpisodeLog<'a> {
-    pub(crate) fn new(console: &'a Console, title: String, epochs: usize) -> Self {
-        Self { console, title, epochs, bar: None, last_line: Instant::now() }
-    }
-
-    pub(crate) fn at(&mut self, done: usize, of: usize, what: &str) {
-        let title = &self.title;
-        let bar = self.bar.get_or_insert_with(|| {
-            let bar = self.console.bar(of as u64, "{prefix} {bar:24} {pos}/{len} {msg} {eta} left");
-            bar.set_prefix(title.clone());
-            bar
-        });
-        bar.set_message(what.to_owned());
-        bar.set_position(done as u64);
-        if !self.console.draws() && self.last_line.elapsed() > PLAIN_EVERY {
-            self.last_line = Instant::now();
-            tracing::info!("{title}: {what}, {done}/{of}");
-        }
-        if done == of
-            && let Some(bar) = self.bar.take()
-        {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Log for EpisodeLog<'_> {
-    fn step(&mut self, step: &StepLog) {
-        let what = format!("epoch {}/{}, loss {:.3}", step.epoch + 1, self.epochs, step.loss);
-        self.at(step.step + 1, step.steps, &what);
-    }
-
-    fn episodic_epoch(&mut self, epoch: &EpisodicEpoch) {
-        self.last_line = Instant::now();
-        let EpisodicEpoch { epoch, loss, accuracy, seconds, .. } = epoch;
-        tracing::info!(
-            "{}: epoch {}/{}, loss {loss:.3}, accuracy {accuracy:.3} ({seconds:.1} s)",
-            self.title,
-            epoch + 1,
-            self.epochs
-        );
-    }
-
-    fn pass(&mut self, pass: &PassLog) {
-        self.at(pass.done, pass.of, pass.what);
-    }
-
-    fn resumed(&mut self, _: usize, epoch: usize, step: usize) {
-        tracing::info!("{}: going on from epoch {}, step {}", self.title, epoch + 1, step + 1);
     }
 }

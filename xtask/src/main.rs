@@ -12,6 +12,7 @@ mod machine;
 mod process;
 mod progress;
 mod stage;
+mod venv;
 mod workspace;
 
 use clap::{Parser, Subcommand};

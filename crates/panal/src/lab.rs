@@ -25,6 +25,7 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     runner.folds = args.folds;
     runner.threads = device::loader_threads(global);
     runner.checkpoint_every = args.config.checkpoint_every;
+    runner.tensorboard = args.tensorboard.as_deref();
     runner.resume = args.config.resume;
 
     let journal = folder.join("runs.jsonl");

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tch::Device;
 
+use crate::board::{self, Board};
 use crate::config::{Lab, Row, is_default};
 use crate::console::{Console, RunLog};
 use crate::data::Data;
@@ -36,6 +37,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) checkpoint_every: f64,
     pub(crate) resume: bool,
     pub(crate) console: &'a Console,
+    /// Where TensorBoard is told of every run.
+    pub(crate) tensorboard: Option<&'a Path>,
     initial: HashMap<String, Initial>,
 }
 
@@ -57,7 +60,8 @@ pub(crate) struct Trained {
 impl<'a> Runner<'a> {
     pub(crate) fn new(lab: &'a Lab, data: &'a Data, device: Device, console: &'a Console) -> Self {
         let (folds, threads, checkpoint_every, resume, initial) = (None, None, 30.0, false, HashMap::new());
-        Self { lab, data, folds, device, threads, checkpoint_every, resume, console, initial }
+        let tensorboard = None;
+        Self { lab, data, folds, device, threads, checkpoint_every, resume, console, tensorboard, initial }
     }
 
     /// Everything that decides a row's numbers, but its seed and the weights that it begins with.
@@ -92,7 +96,7 @@ impl<'a> Runner<'a> {
         let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let clock = Instant::now();
         let splits = self.splits(seed)?;
-        let (mut outcomes, mut model) = (Vec::new(), None);
+        let (mut outcomes, mut last) = (Vec::new(), None);
         for (fold, [train, eval]) in splits.iter().enumerate() {
             let title = if splits.len() > 1 {
                 format!("{}, seed {seed}, fold {}/{}", row.name, fold + 1, splits.len())
@@ -117,11 +121,17 @@ impl<'a> Runner<'a> {
                 checkpoint: Some(&checkpoint),
                 stop: interrupt::stop(),
             };
-            outcomes
-                .push((transfer.run(&mut network, &mut RunLog::new(self.console, title, &row.phases))?, eval.clone()));
-            model = Some(network);
+            let mut name = format!("{}/seed-{seed}", board::folder_of(index, &row.name));
+            if splits.len() > 1 {
+                name += &format!("-fold-{}", fold + 1);
+            }
+            let mut board = Board::open(self.tensorboard, &name)?;
+            board.show_views(train.as_ref(), &[self.lab.train_augment(row)], seed)?;
+            let mut log = (RunLog::new(self.console, title, &row.phases), board);
+            outcomes.push((transfer.run(&mut network, &mut log)?, eval.clone()));
+            last = Some((network, transfer.eval, log.1));
         }
-        let model = model.context("a run needs at least one fold")?;
+        let (model, judged, mut board) = last.context("a run needs at least one fold")?;
 
         let mut record = RunRecord {
             format: FORMAT,
@@ -161,6 +171,10 @@ impl<'a> Runner<'a> {
         };
         add_outcomes(&mut record, &outcomes)?;
         record.check()?;
+        // With folds, no network has seen all of the images.
+        if self.folds.is_none() {
+            board.end(&record, &model, &judged, self.threads)?;
+        }
         Ok(Trained { model, record })
     }
 

@@ -19,6 +19,7 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
     let mut runner = Runner::new(&lab, &data, device::choose(global)?, console);
     runner.threads = device::loader_threads(global);
     runner.checkpoint_every = args.config.checkpoint_every;
+    runner.tensorboard = args.tensorboard.as_deref();
     runner.resume = args.config.resume;
 
     let work = Work {

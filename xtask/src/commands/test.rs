@@ -3,8 +3,10 @@
 use super::{run, setup};
 use crate::process;
 use crate::stage::Stages;
+use crate::venv;
 use crate::workspace::{self, WITHOUT_TCH};
 use anyhow::Result;
+use std::path::PathBuf;
 
 /// Run the tests: first those that need no libtorch, then, with libtorch, the rest.
 #[derive(Debug, Default, clap::Args)]
@@ -38,10 +40,25 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         let mut build = workspace::cargo();
         process::run(libtorch.set_on(build.args(["build", "--release", "--package", "panal"])))?;
         stages.begin("tests", "everything else, documentation's examples included");
-        test(libtorch.set_on(&mut workspace::cargo()), &rest, &args.filter)?;
+        let mut cargo = workspace::cargo();
+        if let Some(python) = tensorboard(&stages) {
+            cargo.env("PANAL_TENSORBOARD_PYTHON", python);
+        }
+        test(libtorch.set_on(&mut cargo), &rest, &args.filter)?;
     }
     stages.end();
     Ok(())
+}
+
+/// A Python with TensorBoard, whose own reader the tests hold event files against; without one they say that they are skipped.
+fn tensorboard(stages: &Stages) -> Option<PathBuf> {
+    if let Some(given) = std::env::var_os("PANAL_TENSORBOARD_PYTHON") {
+        return Some(given.into());
+    }
+    let note = || stages.note("installing TensorBoard into the cache, to read event files with: about a minute");
+    venv::python("tensorboard-2.21.0", &["tensorboard==2.21.0", "setuptools<81"], note)
+        .inspect_err(|error| stages.note(&format!("no TensorBoard, so what reads its files is skipped: {error:#}")))
+        .ok()
 }
 
 fn test(cargo: &mut std::process::Command, selection: &[String], filter: &[String]) -> Result<()> {

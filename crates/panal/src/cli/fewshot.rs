@@ -34,6 +34,10 @@ pub(crate) struct FewshotTrainArgs {
     /// Where the learner goes: learner.safetensors, record.json and checkpoint.safetensors
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+
+    /// Write event files for TensorBoard below this folder, a folder a run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tensorboard: Option<PathBuf>,
 }
 
 /// The methods of few-shot learning, and their variants.

@@ -155,6 +155,10 @@ pub(crate) struct LabArgs {
     /// Keep the trained model of every run beside its results
     #[arg(long)]
     pub(crate) keep_models: bool,
+
+    /// Write event files for TensorBoard below this folder, a folder a run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tensorboard: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -180,6 +184,10 @@ pub(crate) struct TrainArgs {
     /// Where the model goes: model.safetensors and record.jsonl
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+
+    /// Write event files for TensorBoard below this folder, a folder a run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tensorboard: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -41,6 +41,10 @@ pub(crate) struct PretrainArgs {
     /// Where the encoder goes: encoder.safetensors, record.json and checkpoint.safetensors, which also holds the projection head
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+
+    /// Write event files for TensorBoard below this folder, a folder a run
+    #[arg(long, value_name = "DIR")]
+    pub(crate) tensorboard: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

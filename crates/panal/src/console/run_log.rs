@@ -255,11 +255,8 @@ mod tests {
 
     #[test]
     fn the_time_left_follows_the_steps_taken_since_the_start() {
-        let pace = |seconds| Pace {
-            phase: 0,
-            started: Instant::now() - Duration::from_secs(seconds),
-            steps_before: 10,
-        };
+        let pace =
+            |seconds| Pace { phase: 0, started: Instant::now() - Duration::from_secs(seconds), steps_before: 10 };
         assert_eq!(pace(0).left(10, 20), None);
         assert_eq!(pace(20).left(20, 30).as_deref(), Some("20 s"));
         assert_eq!(pace(20).left(20, 110).as_deref(), Some("3 min"));

@@ -84,12 +84,7 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
 /// The label that something which learns nothing gives each query of an episode.
 type Floor = fn(&Episode, &dyn DataSource) -> Result<Vec<usize>, DataError>;
 
-fn judge_floor(
-    label: Floor,
-    episodes: &[Episode],
-    source: &dyn DataSource,
-    log: &mut dyn Log,
-) -> Result<Judged> {
+fn judge_floor(label: Floor, episodes: &[Episode], source: &dyn DataSource, log: &mut dyn Log) -> Result<Judged> {
     let mut answers = Vec::with_capacity(episodes.len());
     for episode in episodes {
         if interrupt::stop().load(Ordering::Relaxed) {

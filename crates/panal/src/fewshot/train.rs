@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::learner::{self, Card};
 use super::{config, data};
+use crate::board::Board;
 use crate::cli::{FewshotTrainArgs, Global};
 use crate::console::{Console, RunLog};
 use crate::run::hex;
@@ -59,8 +60,12 @@ pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -
         checkpoint: Some(&checkpoint),
         stop: interrupt::stop(),
     };
-    let mut log =
-        RunLog::episodes(console, format!("{}, {name}, seed {}", study.name, args.seed), study.training.epochs);
+    let board = Board::open(
+        args.tensorboard.as_deref(),
+        &format!("{}-{}/seed-{}", study.name, name.replace(' ', "-"), args.seed),
+    )?;
+    let title = format!("{}, {name}, seed {}", study.name, args.seed);
+    let mut log = (RunLog::episodes(console, title, study.training.epochs), board);
     let trained = training.run(&mut net, &mut log)?;
 
     let path = args.out.join("learner.safetensors");
@@ -68,6 +73,7 @@ pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -
     learner::write(&path, &net, &card)?;
     let judged = judge(&net, &test_images, &judging.list.episodes, &mut log, interrupt::stop())?;
     let interval = judged.interval()?;
+    log.1.result("test/accuracy", interval.estimate);
     let record = json!({
         "format": 1, "kind": "few-shot training", "title": study.title, "config": study,
         "data": { "digest": digest, "images": source.len(), "classes": source.classes().len() },

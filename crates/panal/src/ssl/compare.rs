@@ -33,6 +33,7 @@ pub(crate) fn run(args: &CompareArgs, global: &Global, console: &Console) -> Res
         checkpoint_every: args.config.checkpoint_every,
         resume: true,
         console,
+        tensorboard: None,
     };
     eval::check(&args.protocols, &settings, &labelled)?;
 

@@ -15,6 +15,7 @@ use tch::Device;
 
 use super::config::{self, Pretraining};
 use super::encoder::{self, Card};
+use crate::board::Board;
 use crate::cli::{Global, PretrainArgs};
 use crate::console::{Console, RunLog};
 use crate::data::{self, Data, Unlabelled};
@@ -54,6 +55,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) checkpoint_every: f64,
     pub(crate) resume: bool,
     pub(crate) console: &'a Console,
+    /// Where TensorBoard is told of the run.
+    pub(crate) tensorboard: Option<&'a Path>,
 }
 
 pub(crate) fn run(args: &PretrainArgs, global: &Global, console: &Console) -> Result<()> {
@@ -68,6 +71,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global, console: &Console) -> Re
         checkpoint_every: args.config.checkpoint_every,
         resume: args.config.resume,
         console,
+        tensorboard: args.tensorboard.as_deref(),
     };
     let pretrained = pretrain(&config, &data, args.seed, &args.out, &bench)?;
     let path = args.out.join(ENCODER);
@@ -228,7 +232,10 @@ impl Run<'_> {
             checkpoint: Some(checkpoint),
             stop: interrupt::stop(),
         };
-        let mut log = RunLog::new(bench.console, format!("{}, seed {seed}", config.name), &[]);
+        let mut board = Board::open(bench.tensorboard, &format!("{}/seed-{seed}", config.name))?;
+        let views = [config.views(), config.second().unwrap_or(config.views())];
+        board.show_views(data.images.as_ref(), &views, seed)?;
+        let mut log = (RunLog::new(bench.console, format!("{}, seed {seed}", config.name), &[]), board);
         let done = simclr.run(encoder, &mut projector, &mut log)?;
         let last = done.epochs.last().context("a pretraining has at least one epoch")?;
         let knn = last.knn.map(|accuracy| format!(", nearest neighbours {accuracy:.3}")).unwrap_or_default();
@@ -276,7 +283,10 @@ impl Run<'_> {
             checkpoint: Some(checkpoint),
             stop: interrupt::stop(),
         };
-        let mut log = RunLog::new(bench.console, format!("{}, supervised, seed {seed}", config.name), &phases);
+        let mut board = Board::open(bench.tensorboard, &format!("{}-supervised/seed-{seed}", config.name))?;
+        board.show_views(train.as_ref(), &[config.views()], seed)?;
+        let title = format!("{}, supervised, seed {seed}", config.name);
+        let mut log = (RunLog::new(bench.console, title, &phases), board);
         let done = transfer.run(encoder, &mut log)?;
         let last = done.epochs.last().context("a pretraining has at least one epoch")?;
         Ok(Pretrained {

@@ -124,6 +124,7 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
         checkpoint_every: args.config.checkpoint_every,
         resume: true,
         console,
+        tensorboard: None,
     };
     // What the command line changes is the pretraining; features are judged as `panal ssl eval` does by itself.
     let settings = Settings::with(&[])?;

@@ -1,13 +1,11 @@
 //! What the peers need: their scripts, a Python with PyTorch, the data and the weights. It is not run here.
 
 use crate::libtorch::TORCH_VERSION;
-use crate::process;
 use crate::progress::Bar;
+use crate::venv;
 use anyhow::{Context, Result, bail};
-use panal_hub::{Detail, Entry, Hub, Lock};
-use std::fs;
+use panal_hub::{Detail, Entry, Hub};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// What the peers' scripts import, torch itself left out.
 const PACKAGES: [&str; 6] =
@@ -33,21 +31,12 @@ pub(super) fn python(given: Option<&Path>, note: &dyn Fn(&str)) -> Result<PathBu
     if let Some(given) = given {
         return Ok(given.to_owned());
     }
-    let cache = panal_hub::cache_dir()?;
-    fs::create_dir_all(&cache)?;
-    let _lock = Lock::acquire(&cache.join(".peers.lock"), &Bar::new())?;
-    let folder = cache.join(format!("peers-2-torch-{TORCH_VERSION}"));
-    let (python, whole) = (folder.join("bin/python"), folder.join("whole"));
-    if !whole.exists() {
+    let torch = format!("torch=={TORCH_VERSION}");
+    let packages: Vec<&str> = [torch.as_str()].into_iter().chain(PACKAGES).collect();
+    venv::python(&format!("peers-2-torch-{TORCH_VERSION}"), &packages, || {
         note("installing torch, torchvision, scikit-learn and DALI for it: some GB, some minutes");
-        process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
-            .context("the peer needs a python3 with venv; or give one that has torch with --python")?;
-        let torch = format!("torch=={TORCH_VERSION}");
-        let mut pip = Command::new(&python);
-        process::run(pip.args(["-m", "pip", "install", "--quiet", &torch]).args(PACKAGES))?;
-        fs::write(whole, "")?;
-    }
-    Ok(python)
+    })
+    .context("the peer needs a python3 with venv; or give one that has torch with --python")
 }
 
 /// The unpacked photographs: the folder that was given, else the hub's.

@@ -8,16 +8,22 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::arch::{Family, IMAGENET_CLASSES};
 use crate::efficientnet::EfficientNet;
-use crate::layers::{Linear, Scope};
+use crate::layers::{Linear, Scope, global_average};
 use crate::load;
 use crate::mobilenet_v2::MobileNetV2;
 use crate::mode::{Eval, Mode, Train};
 use crate::resnet::ResNet;
 use crate::{Arch, ModelError, ModelSpec, Stem};
 
-/// What a family's network does: `[N, 3, H, W]` to `[N, d]`, pooled and flattened.
+/// What a family's network does.
 pub(crate) trait Backbone: std::fmt::Debug + Send {
-    fn features(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError>;
+    /// `[N, 3, H, W]` to the last feature maps, `[N, d, h, w]`.
+    fn maps(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError>;
+
+    /// `[N, 3, H, W]` to `[N, d]`: the maps, pooled and flattened.
+    fn features(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
+        global_average(&self.maps(images, mode)?)
+    }
 }
 
 /// Which parameters learn.
@@ -264,6 +270,12 @@ impl Classifier {
     pub(crate) fn features(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, ModelError> {
         self.check_images(images)?;
         Ok(self.backbone.features(images, mode).doing("compute features")?)
+    }
+
+    /// The feature maps before pooling, in evaluation: `[N, d, h, w]`.
+    pub(crate) fn maps(&self, images: &Tensor) -> Result<Tensor, ModelError> {
+        self.check_images(images)?;
+        Ok(self.backbone.maps(images, &mut Eval).doing("compute feature maps")?)
     }
 
     /// How many times height and width shrink, rounding up.

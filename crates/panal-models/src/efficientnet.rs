@@ -5,7 +5,7 @@ use tch::{TchError, Tensor};
 
 use crate::Stem;
 use crate::classifier::Backbone;
-use crate::layers::{Activation, Conv, ConvNorm, ConvSpec, NormSpec, Scope, global_average, multiple_of_8};
+use crate::layers::{Activation, Conv, ConvNorm, ConvSpec, NormSpec, Scope, multiple_of_8};
 use crate::mode::Mode;
 
 /// torchvision's default for every member of the family.
@@ -177,12 +177,12 @@ impl EfficientNet {
 }
 
 impl Backbone for EfficientNet {
-    fn features(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
+    fn maps(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
         let mut x = self.stem.forward(images, mode)?;
         for block in &self.blocks {
             x = block.forward(&x, mode)?;
         }
-        global_average(&self.last.forward(&x, mode)?)
+        self.last.forward(&x, mode)
     }
 }
 

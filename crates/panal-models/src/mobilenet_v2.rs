@@ -5,7 +5,7 @@ use tch::{TchError, Tensor};
 
 use crate::Stem;
 use crate::classifier::Backbone;
-use crate::layers::{Activation, ConvNorm, ConvSpec, NormSpec, Scope, global_average};
+use crate::layers::{Activation, ConvNorm, ConvSpec, NormSpec, Scope};
 use crate::mode::Mode;
 
 /// Channels of the last convolution.
@@ -84,11 +84,11 @@ impl MobileNetV2 {
 }
 
 impl Backbone for MobileNetV2 {
-    fn features(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
+    fn maps(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
         let mut x = self.stem.forward(images, mode)?;
         for block in &self.blocks {
             x = block.forward(&x, mode)?;
         }
-        global_average(&self.last.forward(&x, mode)?)
+        self.last.forward(&x, mode)
     }
 }

@@ -6,7 +6,7 @@ use tch::{TchError, Tensor};
 
 use crate::Stem;
 use crate::classifier::Backbone;
-use crate::layers::{Activation, ConvNorm, ConvSpec, NormSpec, Scope, global_average};
+use crate::layers::{Activation, ConvNorm, ConvSpec, NormSpec, Scope};
 use crate::mode::Mode;
 
 /// What the members of the family differ in.
@@ -146,7 +146,7 @@ impl ResNet {
 }
 
 impl Backbone for ResNet {
-    fn features(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
+    fn maps(&self, images: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
         let mut x = self.stem.forward(images, mode)?;
         if self.pool {
             x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
@@ -154,6 +154,6 @@ impl Backbone for ResNet {
         for block in &self.blocks {
             x = block.forward(&x, mode)?;
         }
-        global_average(&x)
+        Ok(x)
     }
 }

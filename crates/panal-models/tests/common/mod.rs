@@ -3,11 +3,14 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
+use panal_models::{Arch, Classifier, ModelSpec, Stem};
 use panal_tensor::Weights;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use tch::Tensor;
+use serde_json::Value;
+use tch::{Device, Tensor};
 
 pub(crate) fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xCBF2_9CE4_8422_2325, |key, byte| (key ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
@@ -67,4 +70,71 @@ pub(crate) fn mirrored(file: &str) -> Option<PathBuf> {
     // Not by println! or eprintln!, whose words the test runner keeps back.
     let _ = writeln!(std::io::stderr(), "SKIPPED: no {}; set PANAL_MIRROR to a folder that has it", path.display());
     None
+}
+
+/// Classes of the golden networks.
+pub(crate) const CLASSES: usize = 5;
+
+/// What networks.py wrote, in the order of [`Arch`].
+pub(crate) static NETWORKS: LazyLock<Vec<Value>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../golden/networks.json")).expect("the golden file is JSON"));
+
+pub(crate) fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().expect("an array").iter().filter_map(Value::as_f64).collect()
+}
+
+/// About which value a batch norm's weights lie; as in networks.py.
+fn gamma(arch: Arch, name: &str) -> f64 {
+    let last = match arch {
+        Arch::Resnet18 | Arch::Resnet34 | Arch::Resnet10W24 => ".bn2.weight",
+        _ => ".bn3.weight",
+    };
+    match arch.name() {
+        resnet if resnet.contains("resne") => {
+            if name.ends_with(last) {
+                0.2
+            } else {
+                1.0
+            }
+        }
+        _ => 0.8,
+    }
+}
+
+/// The weights that networks.py draws, `squares` being the mean square of each norm's input.
+fn seeded(arch: Arch, name: &str, shape: &[i64], squares: &dyn Fn(&str) -> f64) -> Tensor {
+    let count = shape.iter().product::<i64>() as usize;
+    let (owner, leaf) = name.rsplit_once('.').expect("every name has a dot");
+    let (offset, scale) = match leaf {
+        "num_batches_tracked" => return Tensor::from(0i64),
+        "running_mean" => (0.0, 0.1 * squares(owner).sqrt()),
+        "running_var" => (squares(owner), 0.5 * squares(owner)),
+        "bias" => (0.0, 0.1),
+        _ if shape.len() == 1 => (gamma(arch, name), 0.2 * gamma(arch, name)),
+        _ => {
+            let fan_in: i64 = shape[1..].iter().product();
+            (0.0, ((if shape.len() == 4 { 6.0 } else { 3.0 }) / fan_in as f64).sqrt())
+        }
+    };
+    let values: Vec<f32> = uniforms(name, count).map(|u| (offset + scale * u) as f32).collect();
+    Tensor::from_slice(&values).reshape(shape)
+}
+
+/// The network with the golden weights; dropout and stochastic depth off.
+pub(crate) fn network(arch: Arch, stem: Stem, golden: &Value) -> Classifier {
+    let stochastic_depth = arch.default_stochastic_depth().map(|_| 0.0);
+    let spec = ModelSpec { dropout: Some(0.0), stochastic_depth, ..ModelSpec::new(arch, CLASSES).with_stem(stem) };
+    let mut network = Classifier::new(&spec, Device::Cpu, 0).expect("a valid spec");
+    let norms = golden["norms"].as_array().expect("an array");
+    let squares = |owner: &str| {
+        let norm = norms.iter().find(|norm| norm[0] == owner).unwrap_or_else(|| panic!("no golden norm {owner}"));
+        norm[1].as_f64().expect("a number")
+    };
+    let drawn: Vec<_> = network
+        .store()
+        .iter()
+        .map(|(name, tensor, _)| (name.to_owned(), seeded(arch, name, &tensor.size(), &squares)))
+        .collect();
+    network.load_exact(&weights(drawn)).expect("every name and shape comes from the network itself");
+    network
 }

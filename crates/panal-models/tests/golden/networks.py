@@ -119,7 +119,9 @@ def numbers(values):
     return [float(f"{value:.7g}") for value in values]
 
 
-def record(arch, cifar=False):
+def prepared(arch, cifar=False, squares=None):
+    """The network with its weights and running statistics, and images; `squares` takes the mean square of each norm's input."""
+    squares = {} if squares is None else squares
     options = {"dropout": 0.0} if "resne" not in arch else {}
     if arch.startswith("efficientnet"):
         options["stochastic_depth_prob"] = 0.0
@@ -132,9 +134,6 @@ def record(arch, cifar=False):
             tensor.copy_(weight(arch, name, tuple(tensor.shape)))
     images = torch.from_numpy((np.sqrt(3.0) * uniforms("images", CIFAR_IMAGES if cifar else IMAGES)).astype(np.float32)).double()
 
-    norms = {name: module for name, module in net.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
-    squares = {}
-
     def calibrate(name):
         def hook(norm, inputs):
             squares[name] = float(f"{inputs[0].pow(2).mean():.2g}")
@@ -142,12 +141,21 @@ def record(arch, cifar=False):
 
         return hook
 
+    norms = {name: module for name, module in net.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
     hooks = [norm.register_forward_pre_hook(calibrate(name)) for name, norm in norms.items()]
-    names = [f"{name} {list(tensor.shape)}" for name, tensor in net.state_dict().items()]
     with torch.no_grad():
         net.eval()(images)
-        for hook in hooks:
-            hook.remove()
+    for hook in hooks:
+        hook.remove()
+    return net, images
+
+
+def record(arch, cifar=False):
+    squares = {}
+    net, images = prepared(arch, cifar, squares)
+    norms = {name: module for name, module in net.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
+    names = [f"{name} {list(tensor.shape)}" for name, tensor in net.state_dict().items()]
+    with torch.no_grad():
         evaluated = net(images)
         trained = net.train()(images)
     (head, *_) = [module for module in net.modules() if isinstance(module, torch.nn.Linear)]

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 
 /// Crates that compile in seconds on a machine without libtorch.
-const WITHOUT_TORCH: [&str; 5] = ["panal-metrics", "panal-hub", "panal-data", "panal-report", "panal-tensorboard"];
+const WITHOUT_TORCH: [&str; 6] =
+    ["panal-metrics", "panal-energy", "panal-hub", "panal-data", "panal-report", "panal-tensorboard"];
 
 fn metadata() -> Metadata {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
@@ -100,7 +101,7 @@ fn libraries_know_neither_the_command_line_nor_the_binary() {
 #[test]
 fn arrows_run_from_higher_levels_to_lower_ones() {
     let level = |name: &str| match name {
-        "panal-metrics" => Some(0),
+        "panal-metrics" | "panal-energy" => Some(0),
         "panal-hub" | "panal-data" | "panal-report" | "panal-tensorboard" => Some(1),
         "panal-tensor" => Some(2),
         "panal-augment" | "panal-models" | "panal-losses" | "panal-optim" => Some(3),

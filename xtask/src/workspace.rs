@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The crates that compile and pass their tests on a machine without libtorch; a test in `tests/` holds them to it.
-pub(crate) const WITHOUT_TCH: [&str; 6] =
-    ["panal-metrics", "panal-hub", "panal-data", "panal-report", "panal-tensorboard", "xtask"];
+pub(crate) const WITHOUT_TCH: [&str; 7] =
+    ["panal-metrics", "panal-energy", "panal-hub", "panal-data", "panal-report", "panal-tensorboard", "xtask"];
 
 /// The workspace's folder.
 pub(crate) fn root() -> &'static Path {

@@ -1,7 +1,8 @@
 //! What the records say of how they came about, as lines of plain text: commands, versions, devices, settings. Who shows them escapes them.
 
+use crate::energy::{RowEnergy, figures};
 use crate::escape::plain;
-use crate::table::{Row, distinct};
+use crate::table::{Row, Spread, Table, distinct};
 use crate::{RunRecord, SplitRecord};
 
 /// The commands that ran, each once.
@@ -27,6 +28,30 @@ pub(crate) fn devices(records: &[RunRecord]) -> Vec<String> {
         format!("{device}, {threads} {noun}")
     };
     distinct(records.iter().map(|record| (&record.device, record.threads))).into_iter().map(line).collect()
+}
+
+/// What all runs of the table took, then by what grid and how it was counted, each once; nothing where no row has it.
+pub(crate) fn energy(table: &Table) -> Vec<String> {
+    let rows: Vec<&RowEnergy> = table.rows.iter().filter_map(|row| row.energy.as_ref()).collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let total = |number: fn(&RowEnergy) -> &Spread| figures(rows.iter().flat_map(|row| &number(row).values).sum());
+    let methods: Vec<String> = distinct(rows.iter().map(|row| row.method)).iter().map(ToString::to_string).collect();
+    let runs: usize = rows.iter().map(|row| row.watt_hours.values.len()).sum();
+    let runs = if runs == 1 { "1 run".to_owned() } else { format!("all {runs} runs") };
+    let mut lines = vec![format!(
+        "energy of {runs}: {} Wh, {} g of CO2 ({})",
+        total(|row| &row.watt_hours),
+        total(|row| &row.grams_co2),
+        methods.join(", ")
+    )];
+    let grids = distinct(rows.iter().flat_map(|row| row.grids.iter().map(|grid| plain(grid))));
+    lines.push(format!("CO2 by the grid's intensity: {}", grids.join("; ")));
+    // Of the longest row, since the numbers in it differ from row to row.
+    let longest = rows.iter().max_by(|a, b| a.watt_hours.mean.total_cmp(&b.watt_hours.mean));
+    lines.extend(longest.into_iter().flat_map(|row| row.how.iter().map(|how| format!("as in: {}", plain(how)))));
+    lines
 }
 
 /// When the first and the last run started.

@@ -4,6 +4,7 @@
 mod atomic;
 mod compare;
 mod embedding;
+mod energy;
 mod episode_table;
 mod error;
 mod escape;
@@ -30,7 +31,8 @@ mod transfer;
 mod views;
 
 pub use compare::Comparison;
-pub use embedding::Embedding;
+pub use embedding::{Embedding, Plane, PointImage};
+pub use energy::{EnergyMethod, EnergyPart, EnergyRecord, RowEnergy};
 pub use episode_table::{Apart, ClassAccuracy, EpisodeRow, EpisodeTable, SeedScore};
 pub use error::ReportError;
 pub use folder::{
@@ -38,14 +40,14 @@ pub use folder::{
 };
 pub use grid::Grid;
 pub use jsonl::{Runs, append_run, read_runs, rewrite_runs};
-pub use mistakes::Mistake;
+pub use mistakes::{MOST_MISTAKES, Mistake};
 pub use paired::{PairedImages, PairedRows, PairedScore, compare_rows, rows_with_runs};
 pub use record::{
     BestEpoch, DataRecord, EpochRecord, Evaluation, ExcludedFile, FORMAT, MacroScores, ModelRecord, Origin, Prediction,
     RunRecord, Seconds, SplitRecord, Versions, WeightsRecord,
 };
 pub use reliability::Reliability;
-pub use results::{Extras, RESULT_FILES, Written, check_folder, write_results, write_results_with};
+pub use results::{Evidence, Extras, RESULT_FILES, Written, check_folder, write_results, write_results_with};
 pub use shot_curve::{ShotCurve, ShotLine, ShotPoint};
 pub use single::{
     FewShotData, FewShotRecord, FewShotTest, PretrainingData, PretrainingEpoch, PretrainingRecord, PretrainingSeconds,

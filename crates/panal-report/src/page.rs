@@ -4,6 +4,7 @@
 mod figures;
 mod how;
 mod html;
+mod points;
 mod scores;
 mod wrong;
 
@@ -17,7 +18,7 @@ use crate::{Comparison, Extras, Origin, ReportError, RunRecord, facts, views};
 /// Nothing is fetched, whatever the page holds; its own style, script and pictures stand in it.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 const STYLE: &str = include_str!("page/style.css");
-const SCRIPT: &str = include_str!("page/copy.js");
+const SCRIPT: &str = concat!(include_str!("page/copy.js"), include_str!("page/points.js"));
 
 /// The folder's `index.html`, which is well-formed XML too. `has_runs` says whether the records lie beside it as `runs.jsonl`.
 pub(crate) fn page(
@@ -32,14 +33,14 @@ pub(crate) fn page(
         ("confusion", "Confusion", figures::confusion(table)?),
         ("curves", "Learning curves", figures::curves(table)?),
         ("reliability", "Reliability", figures::reliability(table)?),
-        ("wrong", "Most confidently wrong", wrong::wrong(table, &extras.thumbnails)),
-        ("time", "Time", how::time(table)),
+        ("wrong", "Most confidently wrong", wrong::wrong(table, extras)),
+        ("time", "Time and energy", how::time(table)),
         ("again", "How to repeat it", how::again(table, records)?),
         ("images", "The images", how::images(table)),
         ("files", "Files", how::files(has_runs)),
     ];
     if !extras.embeddings.is_empty() {
-        sections.insert(6, ("features", "Features", figures::embeddings(&extras.embeddings)?));
+        sections.insert(6, ("features", "Features", points::embeddings(&extras.embeddings, &extras.points)?));
     }
     let links: String =
         sections.iter().map(|(id, title, _)| format!("<li><a href=\"#{id}\">{title}</a></li>\n")).collect();

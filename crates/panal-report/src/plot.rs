@@ -35,7 +35,7 @@ const WIDTH: u32 = 960;
 /// Free space at its edges.
 const MARGIN: i32 = 16;
 const TEXT: f64 = 15.0;
-const SMALL: f64 = 13.0;
+pub(crate) const SMALL: f64 = 13.0;
 /// Height of a line of small text.
 const LINE: i32 = 18;
 
@@ -110,7 +110,7 @@ fn width_of(text: &str, size: f64) -> i32 {
 }
 
 /// `text`, cut to fit into `width` pixels.
-fn fitted(text: &str, width: i32, size: f64) -> String {
+pub(crate) fn fitted(text: &str, width: i32, size: f64) -> String {
     if width_of(text, size) <= width {
         return text.to_owned();
     }

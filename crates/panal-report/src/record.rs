@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ReportError;
+use crate::{EnergyRecord, ReportError};
 
 /// The format that this release writes. It grows when the meaning of a field changes, not when fields are added.
 pub const FORMAT: u32 = 1;
@@ -50,6 +50,9 @@ pub struct RunRecord {
     /// Training images a second of training time.
     #[serde(with = "null_is_nan")]
     pub images_per_second: f64,
+    /// What the run took; `None` in records of releases that did not count it. Of a run that was interrupted, as with `seconds`, the last part.
+    #[serde(default)]
+    pub energy: Option<EnergyRecord>,
     /// Names of the phases, such as `head`; may be empty.
     #[serde(default)]
     pub phases: Vec<String>,

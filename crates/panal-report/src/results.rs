@@ -1,5 +1,6 @@
 //! The results folder of a lab: every table and plot, made from its records and put in place together.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::atomic::Staged;
@@ -38,8 +39,21 @@ pub const RESULT_FILES: [&str; 15] = [
 pub struct Extras {
     /// Small pictures of the images in [`Row::mistakes`](crate::Row). Those that are missing are left out, those without a place too.
     pub thumbnails: Thumbnails,
+    /// Where in these images the evidence lay, by the name of the row.
+    pub evidence: BTreeMap<String, Evidence>,
     /// Features as points of a plane, in a section of their own.
     pub embeddings: Vec<Embedding>,
+    /// Small pictures of the images that these points stand for; 72 pixels are enough.
+    pub points: Thumbnails,
+}
+
+/// Pictures of the evidence for a class, laid over each image, by the image's id.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    /// For the class that the surest seed predicted.
+    pub predicted: Thumbnails,
+    /// For the true class.
+    pub truth: Thumbnails,
 }
 
 /// Checks, before hours of training, that results can be written into `folder`, which is made where it does not exist.

@@ -60,8 +60,8 @@ fn images(table: &Table) -> String {
 fn how(table: &Table, records: &[RunRecord]) -> Result<String, ReportError> {
     let mut out = markdown_code("sh", &facts::commands(records).join("\n"));
     out.push('\n');
-    for line in facts::versions(records).iter().chain(&facts::devices(records)) {
-        out.push_str(&format!("- {}\n", markdown(line)));
+    for line in [facts::versions(records), facts::devices(records), facts::energy(table)].concat() {
+        out.push_str(&format!("- {}\n", markdown(&line)));
     }
     if let Some((first, last)) = facts::starts(records) {
         out.push_str(&format!("- first run started {}, last {}\n", markdown(first), markdown(last)));

@@ -4,6 +4,7 @@
 use panal_metrics::{Average, ConfusionMatrix, Interval, Summary, wilson};
 
 use crate::compare::{Comparison, compare};
+use crate::energy::{RowEnergy, energy};
 use crate::mistakes::{Mistake, mistakes};
 use crate::record::{DataRecord, EpochRecord, Evaluation, ModelRecord, Prediction, Seconds};
 use crate::reliability::{Reliability, reliability};
@@ -62,6 +63,8 @@ pub struct Row {
     pub seconds_by_part: Seconds,
     /// Training images a second, the mean over the seeds that have it.
     pub images_per_second: Option<f64>,
+    /// Energy and CO2 of a run; `None` unless every seed's record has them.
+    pub energy: Option<RowEnergy>,
     /// Names of the phases; may be empty.
     pub phases: Vec<String>,
     /// Epochs of each seed.
@@ -286,6 +289,7 @@ fn row(runs: &[&RunRecord], warnings: &mut Vec<String>) -> Result<Row, ReportErr
             evaluate: mean(|s| s.evaluate),
         },
         images_per_second: (!speeds.is_empty()).then(|| speeds.iter().sum::<f64>() / speeds.len() as f64),
+        energy: energy(runs)?,
         phases: first.phases.clone(),
         epochs: runs.iter().map(|run| run.epochs.clone()).collect(),
     })

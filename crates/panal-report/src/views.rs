@@ -2,6 +2,7 @@
 //! The same for Markdown, LaTeX and the terminal; the files for programs are made in `flat`.
 
 use crate::Comparison;
+use crate::energy::{RowEnergy, figures};
 use crate::escape::{latex, markdown, plain};
 use crate::grid::{Column, Grid};
 use crate::table::{ClassScores, Row, Scores, Spread, Table};
@@ -206,6 +207,15 @@ pub(crate) fn spread(spread: &Spread) -> String {
     match spread.std {
         Some(std) => format!("{:.3} ± {std:.3}", spread.mean),
         None => format!("{:.3} ± {MISSING}", spread.mean),
+    }
+}
+
+/// A number of a row's energy: mean and spread, with three figures.
+pub(crate) fn energy(row: &Row, number: fn(&RowEnergy) -> &Spread) -> String {
+    let Some(spread) = row.energy.as_ref().map(number) else { return missing() };
+    match spread.std {
+        Some(std) => format!("{} ± {}", figures(spread.mean), figures(std)),
+        None => format!("{} ± {MISSING}", figures(spread.mean)),
     }
 }
 

@@ -5,7 +5,7 @@ use super::number_of;
 use crate::escape::html;
 use crate::grid::{Column, Grid};
 use crate::table::{Row, Table};
-use crate::{Embedding, ReportError, plot, views};
+use crate::{ReportError, plot, views};
 
 /// From so many classes on, a matrix has no room for figures, and the pairs that are confused most are told below.
 const MANY: usize = 11;
@@ -83,28 +83,6 @@ pub(super) fn reliability(table: &Table) -> Result<String, ReportError> {
         };
         let caption = format!("{}: ECE {}", html(&name), views::spread(&reliability.expected_error));
         out.push_str(&figure("reliability", &[(svg, format!("Reliability diagram of {name}"))], &caption));
-    }
-    Ok(out + "</div>\n")
-}
-
-pub(super) fn embeddings(embeddings: &[Embedding]) -> Result<String, ReportError> {
-    let mut out = "<p>Each point is an image, in the plane in which the features vary most (principal components). \
-                   Classes that lie apart here can be told apart by a line; those that don't may be so in more dimensions.</p>\n\
-                   <div class=\"panels\">\n"
-        .to_owned();
-    for embedding in embeddings {
-        let title = format!("Features of {} by principal components", embedding.title);
-        let shares: f64 = embedding.explained.iter().sum();
-        let mut caption = format!(
-            "{}: {}; the two components have {:.0} % of the variance",
-            html(&embedding.title),
-            number_of(embedding.points.len(), "image"),
-            100.0 * shares
-        );
-        if embedding.classes.len() > plot::DISTINCT {
-            caption.push_str(&format!("; {} classes, so marks repeat", embedding.classes.len()));
-        }
-        out.push_str(&figure("embedding", &[(plot::embedding_svg(embedding)?, title)], &caption));
     }
     Ok(out + "</div>\n")
 }

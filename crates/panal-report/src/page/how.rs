@@ -24,11 +24,18 @@ pub(super) fn time(table: &Table) -> String {
         ("Evaluation", &|row| seconds(row.seconds_by_part.evaluate)),
         ("Opening the data", &|row| seconds(row.seconds_by_part.data)),
         ("Images/s", &images_per_second),
+        ("Energy, Wh", &|row| views::energy(row, |energy| &energy.watt_hours)),
+        ("CO2, g", &|row| views::energy(row, |energy| &energy.grams_co2)),
+        ("Energy is", &|row| row.energy.as_ref().map_or_else(views::missing, |energy| energy.method.to_string())),
         ("Device", &|row| row.device.clone()),
     ];
-    let caption =
-        "Wall seconds of one run, mean over seeds; images/s: training images a second of features and training";
-    html_table(caption, &Grid::of(&table.rows, columns), 1, |_| false)
+    let caption = "Wall seconds, energy and CO2 of one run, mean over seeds; images/s: training images a second of features and training";
+    let mut out = html_table(caption, &Grid::of(&table.rows, columns), 1, |_| false);
+    let lines = facts::energy(table);
+    if !lines.is_empty() {
+        out.push_str(&details("How energy and CO2 were counted", &list(&lines)));
+    }
+    out
 }
 
 pub(super) fn again(table: &Table, records: &[RunRecord]) -> Result<String, ReportError> {

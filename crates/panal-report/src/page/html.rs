@@ -28,16 +28,22 @@ pub(crate) fn table(caption: &str, grid: &Grid, heads: usize, marked: impl Fn(us
 
 /// A drawing with a title for those who don't see it; `caption` is HTML.
 pub(super) fn figure(class: &str, svgs: &[(String, String)], caption: &str) -> String {
-    let drawings: String = svgs.iter().map(|(svg, title)| titled(svg, title)).collect();
+    let drawings: String = svgs.iter().map(|(svg, title)| titled(svg, title, "img")).collect();
     format!("<figure class=\"{class}\">\n<div>\n{drawings}</div>\n<figcaption>{caption}</figcaption>\n</figure>\n")
 }
 
-/// The drawing library's SVG as an image of the page, which has a name.
-fn titled(svg: &str, title: &str) -> String {
+/// The same for one drawing whose parts can be pointed at.
+pub(super) fn group(class: &str, svg: &str, title: &str, caption: &str) -> String {
+    let drawing = titled(svg, title, "group");
+    format!("<figure class=\"{class}\">\n<div>\n{drawing}</div>\n<figcaption>{caption}</figcaption>\n</figure>\n")
+}
+
+/// The drawing library's SVG as a part of the page that has a name.
+fn titled(svg: &str, title: &str, role: &str) -> String {
     let title = html(title);
     match svg.split_once('>') {
         Some((open, rest)) => {
-            format!("{open} role=\"img\" aria-label=\"{title}\">\n<title>{title}</title>{}\n", rest.trim_end())
+            format!("{open} role=\"{role}\" aria-label=\"{title}\">\n<title>{title}</title>{}\n", rest.trim_end())
         }
         None => String::new(),
     }

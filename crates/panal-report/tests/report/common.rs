@@ -50,6 +50,7 @@ pub(crate) fn run(index: usize, row: &str, seed: u64, classes: &[&str], pairs: &
         seconds: Seconds { total: 10.0 + seed as f64, data: 1.0, features: 4.0, train: 3.0, evaluate: 2.0 },
         images_seen: 732,
         images_per_second: 244.0,
+        energy: None,
         phases: Vec::new(),
         epochs: Vec::new(),
         predictions: pairs

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod embedding;
+mod energy;
 mod jsonl;
 mod notebook;
 mod page;

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use panal_report::{Embedding, Extras, ReportError, RunRecord, Table, Thumbnails, write_results, write_results_with};
+use panal_report::{
+    Embedding, Evidence, Extras, PointImage, ReportError, RunRecord, Table, Thumbnails, write_results,
+    write_results_with,
+};
 use roxmltree::{Document, Node, ParsingOptions};
 
 use crate::common::{best, epoch, run, with_probabilities};
@@ -132,7 +135,7 @@ fn every_row_and_class_has_its_scores() {
     assert_eq!(classes.len(), 1 + 4);
     assert_eq!(classes[4][..3], ["second", "bees", "1.000 ± 0.000"]);
     let time = lines(section(&document, "time"));
-    assert_eq!(time[2], ["second", "10.5 ± 0.7", "4.0", "3.0", "2.0", "1.0", "244.0", "cpu"]);
+    assert_eq!(time[2], ["second", "10.5 ± 0.7", "4.0", "3.0", "2.0", "1.0", "244.0", "—", "—", "—", "cpu"]);
 }
 
 #[test]
@@ -311,7 +314,9 @@ fn drawings_have_no_colour_that_dark_and_light_do_not_know() {
     let classes: Vec<String> = (0..5).map(|class| class.to_string()).collect();
     let features: Vec<Vec<f32>> = (0..5).map(|i| vec![i as f32, (i * i) as f32]).collect();
     let embedding = Embedding::pca("all colours", &classes, &[0, 1, 2, 3, 4], &features).unwrap();
-    let html = page_and(&records(), &Extras { embeddings: vec![embedding], ..Extras::default() });
+    let image = |i: usize| PointImage { id: i.to_string(), predicted: Some(0) };
+    let pointed_at = embedding.clone().with_images((0..5).map(image).collect()).unwrap();
+    let html = page_and(&records(), &Extras { embeddings: vec![embedding, pointed_at], ..Extras::default() });
     let document = parsed(&html);
     let style = all(&document, "style").next().unwrap().text().unwrap();
     for node in document.descendants() {
@@ -445,7 +450,7 @@ fn features_are_shown_where_they_are_handed_in() {
     let classes = ["<i>ants</i>", "bees", "wasps"].map(str::to_owned);
     let embedding = Embedding::pca("the <b>backbone", &classes, &labels, &features).unwrap();
     let many: Vec<String> = (0..16).map(|class| class.to_string()).collect();
-    let other = Embedding::pca("other", &many, &labels, &features).unwrap();
+    let other = Embedding::tsne("other", &many, &labels, &features).unwrap();
     let html = page_and(&records(), &Extras { embeddings: vec![embedding, other], ..Extras::default() });
     let document = parsed(&html);
     let figures: Vec<Node<'_, '_>> =
@@ -456,6 +461,62 @@ fn features_are_shown_where_they_are_handed_in() {
     // A third of the images are ants, and one more circle stands beside their name.
     let circles = figures[0].descendants().filter(|node| node.tag_name().name() == "circle").count();
     assert_eq!(circles, 11);
-    assert!(text_of(figures[1]).contains("16 classes, so marks repeat"));
+    let said = text_of(figures[1]);
+    assert!(said.contains("other: 30 images; t-SNE with perplexity 9, divergence "), "{said}");
+    assert!(said.contains("16 classes, so marks repeat"));
     assert!(!page(&records()).contains("id=\"features\""));
+}
+
+#[test]
+fn each_point_has_its_image_and_pictures_stand_in_the_page_once() {
+    let features: Vec<Vec<f32>> = (0..12).map(|i| vec![i as f32, (i * i % 7) as f32]).collect();
+    let labels: Vec<usize> = (0..12).map(|i| i % 2).collect();
+    let classes = ["ants", "bees"].map(str::to_owned);
+    let images: Vec<PointImage> = (0..12)
+        .map(|i| PointImage { id: format!("<{i}>.jpg"), predicted: Some(if i == 3 { 0 } else { labels[i] }) })
+        .collect();
+    let [pca, tsne] = [Embedding::pca, Embedding::tsne]
+        .map(|find| find("b".to_owned(), &classes, &labels, &features).unwrap().with_images(images.clone()).unwrap());
+    let mut points = Thumbnails::new();
+    for image in &images[1..] {
+        points.insert(&image.id, PNG.to_vec()).unwrap();
+    }
+    let html = page_and(&records(), &Extras { embeddings: vec![pca, tsne], points, ..Extras::default() });
+    let document = parsed(&html);
+    // Eleven of twelve images have a picture; each stands there once for two figures.
+    let pictures: Vec<_> = all(&document, "image").collect();
+    assert_eq!(pictures.len(), 11);
+    assert!(pictures.iter().all(|picture| picture.attribute("href").unwrap().starts_with("data:image/png;base64,")));
+    let ids: BTreeSet<String> =
+        document.descendants().filter_map(|node| node.attribute("id")).map(|id| format!("#{id}")).collect();
+    for figure in all(&document, "figure").filter(|figure| figure.attribute("class") == Some("embedding")) {
+        let points: Vec<_> = figure.descendants().filter(|node| node.attribute("class") == Some("point")).collect();
+        assert_eq!(points.len(), 12);
+        for (i, point) in points.iter().enumerate() {
+            let card = point.descendants().find(|node| node.tag_name().name() == "use").unwrap();
+            assert!(ids.contains(card.attribute("href").unwrap()));
+            assert_eq!(point.attribute("tabindex"), Some(if i == 0 { "0" } else { "-1" }));
+        }
+        assert_eq!(points[3].attribute("aria-label"), Some("<3>.jpg: truly bees, said to be ants"));
+        assert!(text_of(points[3]).contains("said to be ants"));
+        assert_eq!(points[4].attribute("aria-label"), Some("<4>.jpg: truly ants"));
+    }
+}
+
+#[test]
+fn evidence_stands_beside_the_image_that_was_wrong() {
+    let mut evidence = Evidence::default();
+    evidence.predicted.insert("val/bees/5.jpg", PNG.to_vec()).unwrap();
+    evidence.truth.insert("val/bees/5.jpg", JPEG.to_vec()).unwrap();
+    let extras = Extras { evidence: [("second".to_owned(), evidence)].into(), ..Extras::default() };
+    let html = page_and(&records(), &extras);
+    let document = parsed(&html);
+    let wrong = section(&document, "wrong");
+    let alts: Vec<_> = wrong.descendants().filter_map(|node| node.attribute("alt")).collect();
+    assert_eq!(
+        alts,
+        ["val/bees/5.jpg: where the evidence for ants lay", "val/bees/5.jpg: where the evidence for bees lay"]
+    );
+    assert!(text_of(wrong).contains("Grad-CAM"));
+    assert!(!page(&records()).contains("Grad-CAM"));
 }

@@ -44,6 +44,21 @@ impl Default for MeterSpec {
     }
 }
 
+impl MeterSpec {
+    /// Checks it before hours of work, which [`Meter::start`] does too.
+    ///
+    /// # Errors
+    /// [`EnergyError::Field`] unless `core_watts` is above 0 and at most 1000.
+    pub fn check(&self) -> Result<(), EnergyError> {
+        self.core_watts().map(|_| ())
+    }
+
+    fn core_watts(&self) -> Result<f64, EnergyError> {
+        let watts = self.core_watts.unwrap_or(CORE_WATTS);
+        within("watts of a core", "above 0, at most 1000", watts, (f64::MIN_POSITIVE, 1000.0))
+    }
+}
+
 /// How a number of joules came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -139,10 +154,9 @@ impl Meter {
     /// Opens what counters there are and begins to count.
     ///
     /// # Errors
-    /// [`EnergyError::Field`] unless `core_watts` is above 0 and at most 1000.
+    /// As [`MeterSpec::check`].
     pub fn start(spec: &MeterSpec) -> Result<Self, EnergyError> {
-        let core_watts = spec.core_watts.unwrap_or(CORE_WATTS);
-        let core_watts = within("watts of a core", "above 0, at most 1000", core_watts, (f64::MIN_POSITIVE, 1000.0))?;
+        let core_watts = spec.core_watts()?;
         let mut counters = Counters::open(&spec.powercap, spec.gpu);
         let (stop, stopped) = channel();
         let sampler = std::thread::spawn(move || {
@@ -169,14 +183,14 @@ impl Meter {
         let mut parts = vec![match counters.rapl {
             Ok(rapl) => part("processor", rapl.joules(), true, format!("RAPL ({}), all that ran there", rapl.names())),
             Err(why) => {
-                let how = format!("{} W a core × {said}, this process alone; {why}", self.core_watts);
+                let how = format!("{} W a core × {said}; {why}", self.core_watts);
                 part("processor", self.core_watts * core_seconds, false, how)
             }
         }];
         match counters.gpu {
             Some(Ok(gpu)) => parts.push(part("GPU", gpu.joules(), true, format!("{}, {}", gpu.how(), gpu.name()))),
             Some(Err(why)) => {
-                let how = format!("{GPU_WATTS} W × {wall:.1} s; {why}");
+                let how = format!("{GPU_WATTS} W × wall time; {why}");
                 parts.push(part("GPU", GPU_WATTS * wall, false, how));
             }
             None => {}

@@ -48,9 +48,7 @@ pub(crate) fn energy(table: &Table) -> Vec<String> {
     )];
     let grids = distinct(rows.iter().flat_map(|row| row.grids.iter().map(|grid| plain(grid))));
     lines.push(format!("CO2 by the grid's intensity: {}", grids.join("; ")));
-    // Of the longest row, since the numbers in it differ from row to row.
-    let longest = rows.iter().max_by(|a, b| a.watt_hours.mean.total_cmp(&b.watt_hours.mean));
-    lines.extend(longest.into_iter().flat_map(|row| row.how.iter().map(|how| format!("as in: {}", plain(how)))));
+    lines.extend(distinct(rows.iter().flat_map(|row| row.how.iter().map(|how| plain(how)))));
     lines
 }
 

@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use panal_report::{
-    Extras, RunKind, RunRecord, Table, check_folder, read_runs, render_terminal, rewrite_runs, write_results_with,
+    RunKind, RunRecord, Table, check_folder, read_runs, render_terminal, rewrite_runs, write_results_with,
 };
 
 use crate::cli::{Global, LabArgs};
 use crate::config::{Lab, Row};
 use crate::console::Console;
+use crate::energy::Metering;
 use crate::run::Runner;
 use crate::running::{self, Work};
 use crate::saved::{self, Card};
-use crate::{choice, data, device, record, thumbnails};
+use crate::{choice, data, device, extras, record};
 
 pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<()> {
     let (lab, other_data) = choice::choose(args)?;
@@ -21,7 +22,9 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     let folder = folder(args, &lab, other_data);
     check_folder(&folder).context("name another folder with --results")?;
     let data = data::open_lab(&lab.data, args.config.skip_bad, console)?;
-    let mut runner = Runner::new(&lab, &data, device::choose(global)?, console);
+    let device = device::choose(global)?;
+    let mut runner = Runner::new(&lab, &data, device, Metering::new(&args.energy, device)?, console);
+    runner.features_of = Some(lab.seed);
     runner.folds = args.folds;
     runner.threads = device::loader_threads(global);
     runner.checkpoint_every = args.config.checkpoint_every;
@@ -56,6 +59,11 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
                 std::fs::create_dir_all(folder.join("models"))?;
                 saved::write(&path, &trained.model, &Card::new(&lab, &trained.record))?;
             }
+            if let Some(look) = &trained.look {
+                let path = extras::look_path(&folder, index, seed);
+                std::fs::create_dir_all(folder.join("looks"))?;
+                look.write(&path)?;
+            }
             records.push(trained.record);
             records.sort_by_key(|record| (record.row_index, record.seed));
             rewrite_runs(&journal, &records)?;
@@ -68,7 +76,7 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     let table = Table::new(&records)?;
     // With folds, the training images are those that were predicted.
     let evaluated = if args.folds.is_some() { &data.train } else { &data.eval };
-    let extras = Extras { thumbnails: thumbnails::of_mistakes(&table, evaluated.as_ref()), ..Extras::default() };
+    let extras = extras::of(&folder, &table, &records, evaluated.as_ref(), lab.eval_augment())?;
     let written = write_results_with(&folder, table, &records, &extras)?;
     running.finish();
     if global.json {

@@ -11,12 +11,17 @@ mod config;
 mod console;
 mod data;
 mod device;
+mod energy;
 mod evaluate;
+mod explain;
+mod extras;
 mod fewshot;
 mod interrupt;
 mod lab;
+mod looks;
 mod memory;
 mod models;
+mod overlay;
 mod predict;
 mod record;
 mod run;
@@ -25,7 +30,6 @@ mod runs;
 mod saved;
 mod ssl;
 mod suggest;
-mod thumbnails;
 mod train;
 mod unfinished;
 
@@ -60,6 +64,7 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args, &cli.global, console),
         Command::Eval(args) => evaluate::run(args, &cli.global, console),
         Command::Predict(args) => predict::run(args, &cli.global, console),
+        Command::Explain(args) => explain::run(args, &cli.global, console),
         Command::Models => models::run(&cli.global),
         Command::Data(args) => data::run(args, &cli.global, console),
         Command::Device => device::run(&cli.global),

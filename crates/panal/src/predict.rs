@@ -57,7 +57,7 @@ pub(crate) fn run(args: &PredictArgs, global: &Global, console: &Console) -> Res
 }
 
 /// Every image file that the arguments name, folders searched through, in order.
-fn gather(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+pub(crate) fn gather(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use panal_data::{DataSource, Subset, stratified_folds};
+use panal_energy::{Energy, Meter};
 use panal_models::{Classifier, ModelSpec};
 use panal_report::{DataRecord, Evaluation, FORMAT, RunRecord, Seconds, WeightsRecord};
 use panal_tensor::Weights;
@@ -20,6 +21,8 @@ use crate::board::{self, Board};
 use crate::config::{Lab, Row, is_default};
 use crate::console::{Console, RunLog};
 use crate::data::Data;
+use crate::energy::Metering;
+use crate::looks::Look;
 use crate::ssl::encoder;
 use crate::{interrupt, models, record};
 
@@ -36,6 +39,9 @@ pub(crate) struct Runner<'a> {
     pub(crate) threads: Option<usize>,
     pub(crate) checkpoint_every: f64,
     pub(crate) resume: bool,
+    /// Look at the trained network, for a page: at its mistakes, and with this seed at its features too.
+    pub(crate) features_of: Option<u64>,
+    pub(crate) metering: Metering,
     pub(crate) console: &'a Console,
     /// Where TensorBoard is told of every run.
     pub(crate) tensorboard: Option<&'a Path>,
@@ -55,13 +61,28 @@ pub(crate) struct Trained {
     /// The network after the last epoch; with folds, that of the last fold.
     pub(crate) model: Classifier,
     pub(crate) record: RunRecord,
+    /// What was seen of it, where that was asked for.
+    pub(crate) look: Option<Look>,
 }
 
 impl<'a> Runner<'a> {
-    pub(crate) fn new(lab: &'a Lab, data: &'a Data, device: Device, console: &'a Console) -> Self {
+    pub(crate) fn new(lab: &'a Lab, data: &'a Data, device: Device, metering: Metering, console: &'a Console) -> Self {
         let (folds, threads, checkpoint_every, resume, initial) = (None, None, 30.0, false, HashMap::new());
-        let tensorboard = None;
-        Self { lab, data, folds, device, threads, checkpoint_every, resume, console, tensorboard, initial }
+        let (features_of, tensorboard) = (None, None);
+        Self {
+            lab,
+            data,
+            folds,
+            device,
+            threads,
+            checkpoint_every,
+            resume,
+            features_of,
+            metering,
+            console,
+            tensorboard,
+            initial,
+        }
     }
 
     /// Everything that decides a row's numbers, but its seed and the weights that it begins with.
@@ -95,9 +116,12 @@ impl<'a> Runner<'a> {
         let initial = self.initial(row)?;
         let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let clock = Instant::now();
+        let (mut energy, mut aside) = (Energy::default(), Duration::ZERO);
         let splits = self.splits(seed)?;
         let (mut outcomes, mut last) = (Vec::new(), None);
+        let mut look: Option<Look> = None;
         for (fold, [train, eval]) in splits.iter().enumerate() {
+            let meter = Meter::start(&self.metering.spec)?;
             let title = if splits.len() > 1 {
                 format!("{}, seed {seed}, fold {}/{}", row.name, fold + 1, splits.len())
             } else {
@@ -128,7 +152,19 @@ impl<'a> Runner<'a> {
             let mut board = Board::open(self.tensorboard, &name)?;
             board.show_views(train.as_ref(), &[self.lab.train_augment(row)], seed)?;
             let mut log = (RunLog::new(self.console, title, &row.phases), board);
-            outcomes.push((transfer.run(&mut network, &mut log)?, eval.clone()));
+            let outcome = transfer.run(&mut network, &mut log)?;
+            energy.add(meter.stop());
+            // Looking is for the page alone: it is no part of the run's time and energy.
+            let looking = Instant::now();
+            if let Some(of) = self.features_of {
+                let seen = Look::at(&network, &transfer.eval, &outcome.last, of == seed, self.threads)?;
+                match &mut look {
+                    Some(look) => look.join(seen),
+                    None => look = Some(seen),
+                }
+            }
+            aside += looking.elapsed();
+            outcomes.push((outcome, eval.clone()));
             last = Some((network, transfer.eval, log.1));
         }
         let (model, judged, mut board) = last.context("a run needs at least one fold")?;
@@ -161,9 +197,14 @@ impl<'a> Runner<'a> {
             config: self.config(row),
             command,
             started_at,
-            seconds: Seconds { total: clock.elapsed().as_secs_f64(), data: self.data.seconds, ..Seconds::default() },
+            seconds: Seconds {
+                total: (clock.elapsed() - aside).as_secs_f64(),
+                data: self.data.seconds,
+                ..Seconds::default()
+            },
             images_seen: 0,
             images_per_second: 0.0,
+            energy: Some(self.metering.record(&energy)),
             phases: row.phases.iter().map(PhaseSpec::title).collect(),
             epochs: Vec::new(),
             predictions: Vec::new(),
@@ -175,7 +216,8 @@ impl<'a> Runner<'a> {
         if self.folds.is_none() {
             board.end(&record, &model, &judged, self.threads)?;
         }
-        Ok(Trained { model, record })
+        let look = look.map(|look| look.of_run(&record));
+        Ok(Trained { model, record, look })
     }
 
     /// Training and evaluation images of every fold, or of the one split.

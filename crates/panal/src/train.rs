@@ -6,6 +6,7 @@ use toml::Value;
 
 use crate::cli::{Global, TrainArgs};
 use crate::console::Console;
+use crate::energy::Metering;
 use crate::run::Runner;
 use crate::running::{self, Work};
 use crate::saved::{self, Card};
@@ -16,7 +17,8 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
     let (index, row) = lab.find(&args.row)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let data = data::open_any(&args.data, args.val_fraction, args.seed, args.config.skip_bad, console)?;
-    let mut runner = Runner::new(&lab, &data, device::choose(global)?, console);
+    let device = device::choose(global)?;
+    let mut runner = Runner::new(&lab, &data, device, Metering::new(&args.energy, device)?, console);
     runner.threads = device::loader_threads(global);
     runner.checkpoint_every = args.config.checkpoint_every;
     runner.tensorboard = args.tensorboard.as_deref();

@@ -11,7 +11,7 @@ fn with_energy(mut run: RunRecord, joules: f64, method: EnergyMethod) -> RunReco
         what: "processor".to_owned(),
         joules,
         measured: method == EnergyMethod::Measured,
-        how: "12 W a core × 3.0 s of CPU time".to_owned(),
+        how: "12 W a core × CPU time".to_owned(),
     };
     run.energy = Some(EnergyRecord {
         joules,
@@ -46,7 +46,7 @@ fn a_row_has_the_mean_of_its_seeds_and_says_how_it_is_known() {
         assert!(page.contains(part), "no {part}");
     }
     assert!(page.contains("<li>energy of all 2 runs: 3.00 Wh, 1.44 g of CO2 (estimated)</li>"));
-    assert!(page.contains("<li>as in: processor, estimated: 12 W a core × 3.0 s of CPU time</li>"));
+    assert!(page.contains("<li>processor, estimated: 12 W a core × CPU time</li>"));
     let story = written(&records, "README.md");
     assert!(story.contains("- energy of all 2 runs: 3.00 Wh, 1.44 g of CO2 (estimated)\n"), "{story}");
     assert!(story.contains("- CO2 by the grid's intensity: 481 g/kWh (the world)\n"), "{story}");

@@ -249,6 +249,24 @@ fn a_thumbnail_that_is_no_small_picture_is_refused() {
     assert_eq!(thumbnails, Thumbnails::new());
 }
 
+/// No element and no attribute of the page asks for anything that does not stand in it.
+fn fetches_nothing(document: &Document<'_>) {
+    for node in document.descendants() {
+        let tag = node.tag_name().name();
+        assert!(!["link", "iframe", "object", "embed", "base"].contains(&tag), "{tag}");
+        for attribute in node.attributes() {
+            let (name, value) = (attribute.name(), attribute.value());
+            assert!(!name.starts_with("on"), "{name}");
+            match (tag, name) {
+                (_, "src") | ("image", "href") => assert!(value.starts_with("data:image/"), "{value}"),
+                ("use", "href") => assert!(value.starts_with('#'), "{value}"),
+                (_, "href") => assert!(!value.contains("//") && !value.contains(':'), "{value}"),
+                _ => {}
+            }
+        }
+    }
+}
+
 #[test]
 fn nothing_is_fetched_from_anywhere() {
     let mut thumbnails = Thumbnails::new();
@@ -260,18 +278,7 @@ fn nothing_is_fetched_from_anywhere() {
         policy.unwrap().attribute("content"),
         Some("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'")
     );
-    for node in document.descendants() {
-        assert!(!["link", "iframe", "object", "embed", "base", "image", "use"].contains(&node.tag_name().name()));
-        for attribute in node.attributes() {
-            let (name, value) = (attribute.name(), attribute.value());
-            assert!(!name.starts_with("on"), "{name}");
-            match name {
-                "src" => assert!(value.starts_with("data:image/"), "{value}"),
-                "href" => assert!(!value.contains("//") && !value.contains(':'), "{value}"),
-                _ => {}
-            }
-        }
-    }
+    fetches_nothing(&document);
     let style = all(&document, "style").next().unwrap().text().unwrap();
     assert!(!style.contains("url(") && !style.contains("@import"));
 }
@@ -483,6 +490,7 @@ fn each_point_has_its_image_and_pictures_stand_in_the_page_once() {
     }
     let html = page_and(&records(), &Extras { embeddings: vec![pca, tsne], points, ..Extras::default() });
     let document = parsed(&html);
+    fetches_nothing(&document);
     // Eleven of twelve images have a picture; each stands there once for two figures.
     let pictures: Vec<_> = all(&document, "image").collect();
     assert_eq!(pictures.len(), 11);

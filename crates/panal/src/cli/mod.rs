@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and what each word means. Nothing is done here.
 
 mod bench;
+mod energy;
 mod fewshot;
 mod runs;
 mod ssl;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use panal_tensor::DeviceChoice;
 
 pub(crate) use self::bench::*;
+pub(crate) use self::energy::*;
 pub(crate) use self::fewshot::*;
 pub(crate) use self::runs::*;
 pub(crate) use self::ssl::*;
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Say what is on images, with probabilities
     Predict(PredictArgs),
+    /// Draw where in images the evidence for a class lies (Grad-CAM)
+    Explain(ExplainArgs),
     /// List the architectures and the weights that are known for them
     Models,
     /// List the known data sets, fetch one, or describe a folder of images
@@ -159,6 +163,9 @@ pub(crate) struct LabArgs {
     /// Write event files for TensorBoard below this folder, a folder a run
     #[arg(long, value_name = "DIR")]
     pub(crate) tensorboard: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) energy: EnergyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -188,6 +195,9 @@ pub(crate) struct TrainArgs {
     /// Write event files for TensorBoard below this folder, a folder a run
     #[arg(long, value_name = "DIR")]
     pub(crate) tensorboard: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) energy: EnergyArgs,
 }
 
 #[derive(Debug, Args)]
@@ -227,6 +237,28 @@ pub(crate) struct PredictArgs {
     /// Images at a time
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
     pub(crate) batch: usize,
+
+    /// Leave out images that cannot be decoded, and list them, in place of stopping
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// A model that `panal train` kept
+    pub(crate) model: PathBuf,
+
+    /// Images, or folders of images
+    #[arg(required = true)]
+    pub(crate) images: Vec<PathBuf>,
+
+    /// Where the pictures go, one for each image: what the network sees, and beside it the evidence over it (yellow: most)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+
+    /// The class to ask about [default: for each image the most probable one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) class: Option<String>,
 
     /// Leave out images that cannot be decoded, and list them, in place of stopping
     #[arg(long)]

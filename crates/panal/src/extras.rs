@@ -1,0 +1,169 @@
+//! What a lab's page shows beside that which the records hold: small pictures, where the evidence lay, features as points. Finding out is in
+//! `looks`, the page itself in `panal-report`.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use anyhow::Result;
+use image::RgbImage;
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::{FilterType, resize};
+use panal_data::{AugmentSpec, DataSource, Pipeline, keyed_rng};
+use panal_report::{Embedding, Evidence, Extras, PointImage, RunRecord, Table, Thumbnails};
+
+use crate::looks::{Look, Seen};
+use crate::overlay;
+
+/// The longer side of a picture, in pixels, and its quality: of an image that was wrong, of the evidence in it, of a point.
+const WRONG: (u32, u8) = (192, 80);
+const EVIDENCE: (u32, u8) = (160, 72);
+const POINT: (u32, u8) = (72, 62);
+
+/// Where the look of a run is kept.
+pub(crate) fn look_path(folder: &Path, row_index: usize, seed: u64) -> std::path::PathBuf {
+    folder.join("looks").join(format!("row{}-seed{seed}.safetensors", row_index + 1))
+}
+
+/// All that can be shown of these runs. What can't is left out with a warning: the results don't depend on it.
+pub(crate) fn of(
+    folder: &Path,
+    table: &Table,
+    records: &[RunRecord],
+    source: &dyn DataSource,
+    transform: &AugmentSpec,
+) -> Result<Extras> {
+    let mut looks = Vec::new();
+    for record in records {
+        let path = look_path(folder, record.row_index, record.seed);
+        match Look::read(&path, record) {
+            Ok(Some(look)) => looks.push((record, look)),
+            Ok(None) => tracing::debug!("nothing is kept of what {}, seed {}, looked at", record.row, record.seed),
+            Err(error) => tracing::warn!("left out of the page: {error:#}"),
+        }
+    }
+    let index: HashMap<String, usize> = (0..source.len()).map(|index| (source.id(index), index)).collect();
+    let pictures = Pictures { source, index, pipeline: transform.check()?, transform };
+    let embeddings = embeddings(&looks);
+    let wrong: HashSet<&str> =
+        table.rows.iter().flat_map(|row| &row.mistakes).map(|mistake| mistake.id.as_str()).collect();
+    let points: HashSet<&str> =
+        embeddings.iter().flat_map(|embedding| &embedding.images).map(|image| image.id.as_str()).collect();
+    Ok(Extras {
+        thumbnails: pictures.of(wrong, WRONG),
+        evidence: pictures.evidence(table, &looks),
+        points: pictures.of(points, POINT),
+        embeddings,
+    })
+}
+
+/// Principal components and t-SNE of the features of each row's first seed; rows whose features are the same share one.
+fn embeddings(looks: &[(&RunRecord, Look)]) -> Vec<Embedding> {
+    let mut shown: Vec<(&Look, &RunRecord, Vec<String>)> = Vec::new();
+    let mut rows = HashSet::new();
+    for (record, look) in looks.iter().filter(|(_, look)| !look.features.is_empty()) {
+        // Records are sorted by row, then by seed.
+        if !rows.insert(record.row_index) {
+            continue;
+        }
+        let named = |images: &[Seen]| images.iter().map(|image| image.id.clone()).collect::<Vec<_>>();
+        let same = shown.iter_mut().find(|(other, ..)| {
+            other.features == look.features && named(&other.card.images) == named(&look.card.images)
+        });
+        match same {
+            Some((.., titles)) => titles.push(record.row.clone()),
+            None => shown.push((look, record, vec![record.row.clone()])),
+        }
+    }
+    let mut embeddings = Vec::new();
+    for (look, record, titles) in shown {
+        let title = format!("{} (seed {})", titles.join("; "), record.seed);
+        let classes = &record.data.classes;
+        let labels: Vec<usize> = look.card.images.iter().map(|image| image.truth).collect();
+        // What was said is a row's own, though rows may share the features.
+        let own = titles.len() == 1;
+        let images: Vec<PointImage> = look
+            .card
+            .images
+            .iter()
+            .map(|image| PointImage { id: image.id.clone(), predicted: own.then_some(image.predicted) })
+            .collect();
+        let found = [Embedding::pca, Embedding::tsne].map(|find| find(title.clone(), classes, &labels, &look.features));
+        for embedding in found {
+            match embedding.and_then(|embedding| embedding.with_images(images.clone())) {
+                Ok(embedding) => embeddings.push(embedding),
+                Err(error) => tracing::warn!("left out of the page: {error}"),
+            }
+        }
+    }
+    embeddings
+}
+
+/// The evaluated images, by name.
+struct Pictures<'a> {
+    source: &'a dyn DataSource,
+    index: HashMap<String, usize>,
+    pipeline: Pipeline,
+    transform: &'a AugmentSpec,
+}
+
+impl Pictures<'_> {
+    /// Small pictures of these images.
+    fn of(&self, wanted: HashSet<&str>, size: (u32, u8)) -> Thumbnails {
+        let mut thumbnails = Thumbnails::new();
+        for id in wanted {
+            let Some(&index) = self.index.get(id) else { continue };
+            let made = self.source.image(index).map_err(anyhow::Error::from).and_then(|image| jpeg(&image, size));
+            put(&mut thumbnails, id, made);
+        }
+        thumbnails
+    }
+
+    /// For each row, its mistakes with what the surest seed's network found in them.
+    fn evidence(&self, table: &Table, looks: &[(&RunRecord, Look)]) -> BTreeMap<String, Evidence> {
+        let mut all = BTreeMap::new();
+        for row in &table.rows {
+            let mut of_row = Evidence::default();
+            for mistake in &row.mistakes {
+                let of_seed = |(record, _): &&(&RunRecord, Look)| {
+                    (record.row_index, &record.row, record.seed) == (row.index, &row.name, mistake.seed)
+                };
+                let Some((_, look)) = looks.iter().find(of_seed) else { continue };
+                let place = look.card.mistakes.iter().position(|seen| seen.id == mistake.id);
+                let Some([predicted, truth]) = place.and_then(|place| look.evidence.get(place)) else { continue };
+                let Some(view) = self.view(&mistake.id) else { continue };
+                put(&mut of_row.predicted, &mistake.id, jpeg(&overlay::over(&view, predicted), EVIDENCE));
+                put(&mut of_row.truth, &mistake.id, jpeg(&overlay::over(&view, truth), EVIDENCE));
+            }
+            if of_row != Evidence::default() {
+                all.insert(row.name.clone(), of_row);
+            }
+        }
+        all
+    }
+
+    /// What a network is given of an image.
+    fn view(&self, id: &str) -> Option<RgbImage> {
+        let image = self.source.image(*self.index.get(id)?).ok()?;
+        let (height, width) = self.pipeline.size();
+        let mut pixels = vec![0.0; 3 * (height * width) as usize];
+        self.pipeline.apply(&image, &mut keyed_rng(0, &[]), &mut pixels);
+        Some(overlay::picture(&pixels, (height, width), self.transform))
+    }
+}
+
+fn put(thumbnails: &mut Thumbnails, id: &str, made: Result<Vec<u8>>) {
+    if let Err(error) = made.and_then(|bytes| Ok(thumbnails.insert(id, bytes)?)) {
+        tracing::warn!("no small picture of {id} on the page: {error:#}");
+    }
+}
+
+/// A JPEG file with the longer side of so many pixels at most.
+fn jpeg(image: &RgbImage, (side, quality): (u32, u8)) -> Result<Vec<u8>> {
+    let (width, height) = image.dimensions();
+    let scale = (f64::from(side) / f64::from(width.max(height))).min(1.0);
+    let scaled = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
+    let small = resize(image, scaled(width), scaled(height), FilterType::Triangle);
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(&small)?;
+    Ok(bytes)
+}

@@ -60,7 +60,7 @@ fn named<'a>(metadata: &'a Metadata, name: &str) -> &'a Package {
 #[test]
 fn the_lowest_crates_and_xtask_never_reach_tch() {
     let metadata = metadata();
-    for name in WITHOUT_TORCH.into_iter().chain(["xtask", "panal-tests"]) {
+    for name in WITHOUT_TORCH.into_iter().chain(["browser", "xtask", "panal-tests"]) {
         let reached = reached(&metadata, named(&metadata, name));
         assert!(!reached.contains("tch") && !reached.contains("torch-sys"), "{name} reaches tch");
     }

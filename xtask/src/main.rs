@@ -42,6 +42,7 @@ enum Command {
     Test(commands::test::Args),
     Bench(commands::bench::Args),
     Notebook(commands::notebook::Args),
+    Screenshots(commands::screenshots::Args),
     Doctor(commands::doctor::Args),
     Ci(commands::ci::Args),
 }
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Command::Test(args) => commands::test::main(&args),
         Command::Bench(args) => commands::bench::main(&args),
         Command::Notebook(args) => commands::notebook::main(&args),
+        Command::Screenshots(args) => commands::screenshots::main(&args),
         Command::Doctor(args) => commands::doctor::main(&args),
         Command::Ci(_) => commands::ci::main(),
     };

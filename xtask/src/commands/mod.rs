@@ -7,5 +7,6 @@ pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod notebook;
 pub(crate) mod run;
+pub(crate) mod screenshots;
 pub(crate) mod setup;
 pub(crate) mod test;

@@ -11,6 +11,8 @@ use crate::{Embedding, ReportError, Thumbnails, plot};
 /// Side of the picture on a card, and room for a line of text beside it, in pixels of the figure.
 const SIDE: i32 = 72;
 const TEXT: i32 = 320;
+/// The colour of the page's text. What stands in the page once and is shown elsewhere knows none of the style's rules about plots.
+const INK: &str = "currentColor";
 
 /// Every embedding as a figure. Pictures stand in the page once, however many figures have them.
 pub(super) fn embeddings(embeddings: &[Embedding], thumbnails: &Thumbnails) -> Result<String, ReportError> {
@@ -78,8 +80,8 @@ fn cards<'a>(
             symbols.push_str(&format!(
                 "<g id=\"image-{next}\">{}{}{}</g>\n",
                 picture.unwrap_or_default(),
-                line(&image.id, SIDE + 8, 16, "#000000"),
-                line(&format!("truly {class}"), SIDE + 8, 36, "#000000"),
+                line(&image.id, SIDE + 8, 16, INK),
+                line(&format!("truly {class}"), SIDE + 8, 36, INK),
             ));
         }
     }

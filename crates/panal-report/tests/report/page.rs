@@ -328,7 +328,8 @@ fn drawings_have_no_colour_that_dark_and_light_do_not_know() {
     let style = all(&document, "style").next().unwrap().text().unwrap();
     for node in document.descendants() {
         for name in ["fill", "stroke"] {
-            let Some(color) = node.attribute(name).filter(|color| !["none", "#FFFFFF"].contains(color)) else {
+            let Some(color) = node.attribute(name).filter(|color| !["none", "#FFFFFF", "currentColor"].contains(color))
+            else {
                 continue;
             };
             assert!(style.contains(&format!("svg [{name}=\"{color}\"] {{ {name}: var(--")), "{name} {color}");

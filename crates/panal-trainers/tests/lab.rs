@@ -1,4 +1,5 @@
 //! A lab's rows by `Lab`: what each record says, and that a row is the run of `Transfer` that it describes.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

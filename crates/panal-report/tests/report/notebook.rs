@@ -28,7 +28,7 @@ fn the_html_table_has_a_line_for_each_row_with_its_scores() {
     let lines: Vec<Vec<&str>> = document
         .descendants()
         .filter(|node| node.has_tag_name("tr"))
-        .map(|line| line.children().filter(|cell| cell.is_element()).map(|cell| cell.text().unwrap()).collect())
+        .map(|line| line.children().filter(roxmltree::Node::is_element).map(|cell| cell.text().unwrap()).collect())
         .collect();
     assert_eq!(lines.len(), 3);
     assert_eq!(lines[0][..4], ["Row", "Precision", "Recall", "F1"]);

@@ -183,6 +183,7 @@ impl Lab {
             },
             images_seen: outcome.images,
             images_per_second: outcome.images as f64 / (seconds.features + seconds.train),
+            energy: None,
             phases: row.phases.iter().map(PhaseSpec::title).collect(),
             epochs: outcome.epoch_records(),
             predictions: outcome.last.records(eval.as_ref())?,

@@ -141,7 +141,7 @@ impl Plan {
             self.file(at(RUNNING), why(Why::Leftover));
         }
         let running = at("running");
-        let mut places = vec![run.path.clone(), running.clone(), at("models")];
+        let mut places = vec![run.path.clone(), running.clone(), at("models"), at("looks")];
         places.extend(run.checkpoints.iter().filter_map(|path| path.parent().map(Path::to_owned)));
         places.extend(self.inner(&running));
         places.sort();
@@ -243,6 +243,9 @@ impl Plan {
                     }
                 }
                 self.file(at("runs.jsonl"), Why::Run);
+                for path in entries(&at("looks")).into_iter().filter(|path| has_mark(path, "panal.look")) {
+                    self.file(path, Why::Run);
+                }
                 for path in entries(&run.path) {
                     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                     let number = name.strip_prefix("runs-earlier-").and_then(|rest| rest.strip_suffix(".jsonl"));

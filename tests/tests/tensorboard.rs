@@ -80,7 +80,7 @@ fn a_run_that_was_killed_and_went_on_shows_every_step_once() {
     assert_eq!((lines(&points["tensors"]), lines(&points["metadata"])), (6, 7), "6 images, and a heading");
     assert_eq!(points["side"], serde_json::json!([48, 48]));
     let sprite = image::open(folder.join(points["sprite"].as_str().unwrap())).unwrap();
-    assert_eq!((sprite.width(), sprite.height()), (144, 96));
+    assert_eq!((sprite.width(), sprite.height()), (144, 144), "a square, as the projector wants it");
 }
 
 #[test]

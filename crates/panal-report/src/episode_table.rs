@@ -232,11 +232,11 @@ mod tests {
             text.starts_with("# Five ways\n\n| method | accuracy, % | least / median / most (seeds), % |"),
             "{text}"
         );
-        let row = "| a\\|b | 91.0 [90.5, 91.5] | 90.0 / 90.5 / 93.0 (3) | 90.0 [86.0, 94.0] |  | 5.1 |\n";
+        let row = "| a\\|b | 91.0 \\[90.5, 91.5\\] | 90.0 / 90.5 / 93.0 (3) | 90.0 \\[86.0, 94.0\\] |  | 5.1 |\n";
         assert!(text.contains(row), "{text}");
-        assert!(text.contains("| floor | 40.0 [38.0, 42.0] |  |  | -51.0 [-53.0, -49.0] |  |\n"), "{text}");
+        assert!(text.contains("| floor | 40.0 \\[38.0, 42.0\\] |  |  | -51.0 \\[-53.0, -49.0\\] |  |\n"), "{text}");
         assert!(
-            text.contains("| a\\|b, seed 2 | 93.0 [92.0, 94.0] | 10.0 |\n") && !text.contains("floor, seed"),
+            text.contains("| a\\|b, seed 2 | 93.0 \\[92.0, 94.0\\] | 10.0 |\n") && !text.contains("floor, seed"),
             "{text}"
         );
         assert!(text.contains("| a\\|b | c 20, d 20, a 40 |\n| floor | a 0 |\n"), "{text}");

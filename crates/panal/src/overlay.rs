@@ -1,6 +1,6 @@
-//! The picture of a Grad-CAM map: the network's input with its places coloured by how much they speak for a class.
+//! The picture of a Grad-CAM map: the network's input in grey, its places coloured by how much they speak for a class.
 
-use image::{Rgb, RgbImage};
+use image::{DynamicImage, Rgb, RgbImage, imageops};
 use panal_data::AugmentSpec;
 
 /// Colours from little to much: dark violet, red, orange, yellow.
@@ -26,10 +26,10 @@ pub(crate) fn picture(pixels: &[f32], (height, width): (u32, u32), spec: &Augmen
     })
 }
 
-/// `picture` with the map laid over it, scaled by its own maximum; unchanged where the map is 0 everywhere.
+/// `picture` in grey, so that every colour is the map's, which is laid over it and scaled by its own maximum.
 pub(crate) fn over(picture: &RgbImage, map: &Map) -> RgbImage {
     let most = map.values.iter().copied().fold(0.0, f32::max);
-    let mut out = picture.clone();
+    let mut out: RgbImage = DynamicImage::from(imageops::grayscale(picture)).into_rgb8();
     if most <= 0.0 {
         return out;
     }
@@ -72,14 +72,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_strongest_place_is_yellow_and_where_nothing_speaks_the_picture_stays() {
+    fn the_strongest_place_is_yellow_and_where_nothing_speaks_the_picture_is_grey() {
         let grey = RgbImage::from_pixel(40, 20, Rgb([100; 3]));
         let map = Map { values: vec![0.0, 0.0, 0.0, 2.0], height: 1, width: 4 };
         let out = over(&grey, &map);
         assert_eq!(out.get_pixel(2, 10), &Rgb([100; 3]));
         // 35 % of grey and 65 % of the last colour.
         assert_eq!(out.get_pixel(39, 3), &Rgb([201, 191, 94]));
-        assert_eq!(over(&grey, &Map { values: vec![0.0; 4], height: 2, width: 2 }), grey);
+        let green = RgbImage::from_pixel(5, 4, Rgb([0, 200, 0]));
+        let nothing = over(&green, &Map { values: vec![0.0; 4], height: 2, width: 2 });
+        assert!(nothing.pixels().all(|pixel| pixel.0 == [143; 3]), "{:?}", nothing.get_pixel(0, 0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(super) fn wrong(table: &Table, extras: &Extras) -> String {
     if table.rows.iter().any(|row| extras.evidence.contains_key(&row.name)) {
         out.push_str(
             "<p>Beside each image: where in it the evidence lay for the class that was said, and for the true class (Grad-CAM, arXiv 1610.02391, of \
-             the last feature maps and the surest seed). Yellow: most; no colour: none. Each picture is scaled by its own strongest \
+             the last feature maps and the surest seed). Yellow: most; grey: none. Each picture is scaled by its own strongest \
              place, and shows what the network was given, which may be a part of the image.</p>\n",
         );
     }

@@ -252,7 +252,7 @@ pub(crate) struct ExplainArgs {
     #[arg(required = true)]
     pub(crate) images: Vec<PathBuf>,
 
-    /// Where the pictures go, one for each image: what the network sees, and beside it the evidence over it (yellow: most)
+    /// Where the pictures go, one for each image: what the network sees, and beside it the evidence (yellow: most, grey: none)
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
 

@@ -25,8 +25,9 @@ const RUN: &str = include_str!("../../notebook/run.py");
 
 /// Run the lab's notebook and write it back with its outputs; or check it at small scale, or open it in Jupyter.
 ///
-/// The first time, the Rust kernel is built (about 10 minutes on 2 cores) and Jupyter installed, both in panal's cache. After
-/// that a run takes as long as its cells: some 6 minutes with the photographs, one with the drawn insects.
+/// The first time, the Rust kernel is built (about 10 minutes on 2 cores) and Jupyter installed, both in panal's cache, and the
+/// first run compiles panal for the kernel (about 10 minutes more). After that a run takes as long as its cells: about 3 minutes on
+/// drawn insects, on the photographs some minutes more than the lab itself with one seed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Which notebook: docs/lab.ipynb, docs/lab.es.ipynb, or both

@@ -56,21 +56,27 @@ pub(super) fn jupyter(place: &Place, open: bool) -> Result<()> {
     if has(place, open) {
         return Ok(());
     }
-    // Scripts in an environment hold its path, so it is made where it will be; the list of what it has comes last.
-    let python =
-        ["python3", "python"].into_iter().find(|name| process::ask(name, &["-c", "import venv, ensurepip"]).is_some());
-    let python = python.context(
-        "no python3 with the module venv was found: install Python 3.10 or newer, on Debian also python3-venv",
-    )?;
-    quietly(Command::new(python).args(["-m", "venv", "--clear"]).arg(place.environment()))?;
+    let list = list(&place.environment());
+    if !(list.exists() && place.python().exists()) {
+        make_environment(place)?;
+    }
     let mut pip = Command::new(place.python());
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(wanted(open));
     pip.env("PIP_REQUIRE_VIRTUALENV", "0").env_remove("PIP_TARGET").env_remove("PIP_USER");
     if quietly(&mut pip).is_err() {
         bail!("pip could not install {}", wanted(open).join(" "));
     }
-    let list = list(place.environment().as_path());
     crate::files::write(&list, &wanted(open).join("\n"))
+}
+
+/// An empty environment in the place of one that was never finished; one that was may be in use.
+fn make_environment(place: &Place) -> Result<()> {
+    let has_venv = |name: &&str| process::ask(name, &["-c", "import venv, ensurepip"]).is_some();
+    let python = ["python3", "python"].into_iter().find(has_venv).context(
+        "no python3 with the module venv was found: install Python 3.10 or newer, on Debian also python3-venv",
+    )?;
+    // Scripts in an environment hold its path, so it is made where it will be; the list of what it has comes last.
+    quietly(Command::new(python).args(["-m", "venv", "--clear"]).arg(place.environment()))
 }
 
 /// What is to be in the environment.

@@ -65,9 +65,12 @@ impl Place {
         ] {
             command.env(name, self.root.join(folder));
         }
-        // glibc gives freed tensors back to the system, and clears them at their next use: a third of a training step.
-        for (name, bytes) in [("MALLOC_MMAP_THRESHOLD_", "4294967296"), ("MALLOC_TRIM_THRESHOLD_", "17179869184")] {
-            command.env(name, bytes);
+        // glibc maps every large tensor anew and gives it back when it is freed, and the system clears its pages each time: a third
+        // of a training step. So it is to map none (a threshold would not do, for 32 MiB is its most), and to keep what is freed.
+        for (name, value) in
+            [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "17179869184"), ("MALLOC_TOP_PAD_", "67108864")]
+        {
+            command.env(name, value);
         }
         command
             .env("EVCXR_TMPDIR", self.build(open))

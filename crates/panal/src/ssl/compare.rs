@@ -14,7 +14,6 @@ use super::{encoder, init, table};
 use crate::cli::{CompareArgs, Global};
 use crate::console::Console;
 use crate::data::Unlabelled;
-use crate::device;
 
 pub(crate) fn run(args: &CompareArgs, global: &Global, console: &Console) -> Result<()> {
     let data = args.data.clone().map(|data| ("data", toml::Value::String(data)));
@@ -27,14 +26,8 @@ pub(crate) fn run(args: &CompareArgs, global: &Global, console: &Console) -> Res
     let settings = Settings::with(&args.judge)?;
     let images = pretrain::open(&config, args.config.skip_bad, console)?;
     let labelled = pretrain::labelled(&images)?;
-    let bench = Bench {
-        device: device::choose(global)?,
-        threads: device::loader_threads(global),
-        checkpoint_every: args.config.checkpoint_every,
-        resume: true,
-        console,
-        tensorboard: None,
-    };
+    // What is done is never done again.
+    let bench = Bench { resume: true, ..Bench::new(global, &args.config, console)? };
     eval::check(&args.protocols, &settings, &labelled)?;
 
     let mut names = Vec::new();

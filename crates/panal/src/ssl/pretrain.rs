@@ -16,7 +16,7 @@ use tch::Device;
 use super::config::{self, Pretraining};
 use super::encoder::{self, Card};
 use crate::board::Board;
-use crate::cli::{Global, PretrainArgs};
+use crate::cli::{ConfigArgs, Global, PretrainArgs};
 use crate::console::{Console, RunLog};
 use crate::data::{self, Data, Unlabelled};
 use crate::run::hex;
@@ -59,20 +59,28 @@ pub(crate) struct Bench<'a> {
     pub(crate) tensorboard: Option<&'a Path>,
 }
 
+impl<'a> Bench<'a> {
+    /// As the command line has it, with nothing for TensorBoard.
+    pub(crate) fn new(global: &Global, args: &ConfigArgs, console: &'a Console) -> Result<Self> {
+        Ok(Self {
+            device: device::choose(global)?,
+            threads: device::loader_threads(global),
+            checkpoint_every: args.checkpoint_every,
+            resume: args.resume,
+            console,
+            tensorboard: None,
+        })
+    }
+}
+
 pub(crate) fn run(args: &PretrainArgs, global: &Global, console: &Console) -> Result<()> {
     let data = args.data.clone().map(|data| ("data", toml::Value::String(data)));
     let supervised = args.supervised.then_some(("supervised", toml::Value::Boolean(true)));
     let config = config::load(&args.config, &data.into_iter().chain(supervised).collect::<Vec<_>>())?;
     let data = open(&config, args.config.skip_bad, console)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
-    let bench = Bench {
-        device: device::choose(global)?,
-        threads: device::loader_threads(global),
-        checkpoint_every: args.config.checkpoint_every,
-        resume: args.config.resume,
-        console,
-        tensorboard: args.tensorboard.as_deref(),
-    };
+    let mut bench = Bench::new(global, &args.config, console)?;
+    bench.tensorboard = args.tensorboard.as_deref();
     let pretrained = pretrain(&config, &data, args.seed, &args.out, &bench)?;
     let path = args.out.join(ENCODER);
     if global.json {

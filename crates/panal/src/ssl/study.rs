@@ -21,7 +21,7 @@ use crate::cli::{Budget, ConfigArgs, Global, StudyArgs};
 use crate::console::Console;
 use crate::data::Data;
 use crate::run::hex;
-use crate::{config as lab_config, device, record, suggest, unfinished};
+use crate::{config as lab_config, record, suggest, unfinished};
 
 /// The built-in studies: name and text.
 const STUDIES: &[(&str, &str)] = &[
@@ -118,14 +118,8 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
     let images = pretrain::open(first, args.config.skip_bad, console)?;
     let data = pretrain::labelled(&images)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
-    let bench = Bench {
-        device: device::choose(global)?,
-        threads: device::loader_threads(global),
-        checkpoint_every: args.config.checkpoint_every,
-        resume: true,
-        console,
-        tensorboard: None,
-    };
+    // What is done is never done again.
+    let bench = Bench { resume: true, ..Bench::new(global, &args.config, console)? };
     // What the command line changes is the pretraining; features are judged as `panal ssl eval` does by itself.
     let settings = Settings::with(&[])?;
     if args.protocol == Protocol::Knn {

@@ -241,3 +241,19 @@ fn wrong_inputs_are_refused_by_name() {
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("9.png"), "{}", said.err);
 }
+
+#[test]
+fn tensorboards_projector_is_given_the_images_of_the_test() {
+    let place = Place::new();
+    let said = place.train("out", &["--tensorboard", &place.at("board")]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let run = place.0.path().join("board/tiny-prototypical/seed-0");
+    let points = std::fs::read_to_string(run.join("projector/metadata.tsv")).unwrap();
+    let points: Vec<Vec<&str>> = points.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(points[0], ["image", "class", "predicted"]);
+    assert_eq!(points.len(), 1 + 16, "4 characters of 4 drawings");
+    assert!(points[1..].iter().all(|point| point[0].contains("four") && point[1].contains("character")), "{points:?}");
+    let vectors = std::fs::read_to_string(run.join("projector/tensors.tsv")).unwrap();
+    let width = vectors.lines().next().unwrap().split('\t').count();
+    assert_eq!((vectors.lines().count(), width), (16, 8), "features of a network 8 wide");
+}

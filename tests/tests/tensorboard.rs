@@ -133,4 +133,7 @@ fn pretraining_tells_of_its_loss_its_health_and_both_views() {
     assert_eq!(found["scalars"]["epoch/rank"][1], serde_json::json!([4, f64::from(rank as f32)]));
     // Two views of eight images.
     assert_eq!(found["images"]["images as they are learnt from"], serde_json::json!([[0, 664, 664]]));
+    let points = found["embeddings"][0]["metadata"].as_str().unwrap();
+    let points = std::fs::read_to_string(place.path("board/tiny/seed-0").join(points)).unwrap();
+    assert_eq!(points.lines().count(), 7, "the 6 images that were not learnt from, and a heading");
 }

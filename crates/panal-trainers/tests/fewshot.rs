@@ -294,3 +294,20 @@ fn specs_are_read_and_unknown_keys_refused() {
         assert!(read(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn features_are_those_of_the_images_asked_for_whatever_is_beside_them() {
+    let images = FewShotImages::load(&Strokes::new(3, 2), 16, Tone::Ink, Device::Cpu).unwrap();
+    let spec = FewShotSpec { batch_norm: BatchNormUse::Transductive, ..learner(MethodSpec::Prototypical {}) };
+    let net = FewShotNet::new(&spec, Device::Cpu, 0).unwrap();
+    let all = net.features(&images, &[0, 1, 2, 3, 4, 5]).unwrap();
+    let some = net.features(&images, &[4, 1]).unwrap();
+    assert_eq!(some.size(), [2, spec.network.feature_dim() as i64]);
+    for (row, index) in [(0, 4), (1, 1)] {
+        let apart = (some.get(row) - all.get(index)).abs().max().double_value(&[]);
+        assert!(apart < 1e-5, "image {index}: {apart}");
+    }
+    assert!((some.get(0) - some.get(1)).abs().max().double_value(&[]) > 1e-3);
+    let said = net.features(&images, &[0, 6]).unwrap_err().to_string();
+    assert_eq!(said, "the number of an image must be < 6, got 6");
+}

@@ -1,18 +1,20 @@
 //! What TensorBoard is told of a run (`--tensorboard DIR`): figures as they come, pictures of a first batch, and at the end what the
 //! network got wrong and where it puts each image. How that becomes files is panal-tensorboard's.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
-use panal_data::{AugmentSpec, DataSource, mosaic, view_rng};
+use panal_data::{AugmentSpec, DataSource, Subset, mosaic, view_rng};
 use panal_models::Classifier;
 use panal_report::{Prediction, RunRecord};
 use panal_tensorboard::{EventError, EventWriter, MOST_POINTS, Projection};
 use panal_trainers::{EpisodicEpoch, EpochLog, Log, PassLog, Silent, Split, SslEpoch, SslStep, StepLog};
-use tch::Kind;
+use tch::{Device, Kind, Tensor};
 
 /// Pictures of a first batch, and the most that were got wrong.
 const SHOWN: usize = 16;
@@ -77,37 +79,54 @@ impl Board {
             let steps = self.steps;
             self.write(|writer| writer.picture(steps, "most confidently wrong", &wrong));
         }
-        let features = panal_trainers::features(network, split, BATCH, threads, &mut Silent)?;
-        let dimensions = features.size()[1] as usize;
-        let values: Vec<f32> = Vec::try_from(features.to_kind(Kind::Float).view(-1))?;
-        self.project(record, split.source.as_ref(), dimensions, &values)
+        self.show_features(network, split, threads, &record.predictions)
     }
 
-    fn project(
+    /// After a run: where a backbone puts the images of `split`, and what each was taken for, if that is known.
+    pub(crate) fn show_features(
         &mut self,
-        record: &RunRecord,
-        source: &dyn DataSource,
-        dimensions: usize,
-        values: &[f32],
+        network: &Classifier,
+        split: &Split,
+        threads: Option<usize>,
+        predictions: &[Prediction],
     ) -> Result<()> {
+        self.project(split.source.as_ref(), predictions, |chosen| {
+            let part = Arc::new(Subset::new(split.source.clone(), chosen.to_vec())?);
+            let part = Split { source: part, pipeline: split.pipeline.clone() };
+            Ok(panal_trainers::features(network, &part, BATCH, threads, &mut Silent)?)
+        })
+    }
+
+    /// The same for any network: `features` of the images that it is asked for, `[N, d]`.
+    pub(crate) fn project(
+        &mut self,
+        source: &dyn DataSource,
+        predictions: &[Prediction],
+        features: impl FnOnce(&[usize]) -> Result<Tensor>,
+    ) -> Result<()> {
+        if self.writer.is_none() {
+            return Ok(());
+        }
         let chosen = spread(source.len(), MOST_POINTS);
         if chosen.len() < source.len() {
             tracing::info!("TensorBoard's projector is given {} of {} images", chosen.len(), source.len());
         }
-        let classes = &record.data.classes;
-        let (mut some, mut cells, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
+        let features = features(&chosen)?;
+        let dimensions = features.size()[1] as usize;
+        let values: Vec<f32> = Vec::try_from(features.to_kind(Kind::Float).to_device(Device::Cpu).view(-1))?;
+        let taken: HashMap<&str, usize> = predictions.iter().map(|one| (one.id.as_str(), one.predicted)).collect();
+        let class = |index: usize| source.classes().get(index).cloned().unwrap_or_default();
+        let (mut cells, mut pictures) = (Vec::new(), Vec::new());
         for &index in &chosen {
-            some.extend_from_slice(&values[index * dimensions..][..dimensions]);
             let id = source.id(index);
-            let predicted = record.predictions.iter().find(|prediction| prediction.id == id);
-            let predicted = predicted.map(|prediction| classes[prediction.predicted].clone()).unwrap_or_default();
-            cells.push(vec![id, classes[source.label(index)].clone(), predicted]);
+            let predicted = taken.get(id.as_str()).map(|&predicted| class(predicted)).unwrap_or_default();
+            cells.push(vec![id, class(source.label(index)), predicted]);
             pictures.push(resize(&source.image(index)?, POINT, POINT, FilterType::Triangle));
         }
         let projection = Projection {
-            name: "features of the evaluation images",
+            name: "features",
             dimensions,
-            values: &some,
+            values: &values,
             columns: &["image", "class", "predicted"],
             cells: &cells,
             pictures: &pictures,

@@ -10,6 +10,7 @@ use crate::stage::{Stages, spell};
 use crate::{files, process, workspace};
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
+use install::Purpose;
 use panal_hub::{Lock, Quiet};
 use serde_json::Value;
 use std::fs;
@@ -74,8 +75,9 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let place = kernel::Place::new()?;
     stages.begin("kernel", &install::kernel_detail(&place));
     install::kernel(&place)?;
-    stages.begin("Jupyter", &install::jupyter_detail(&place, args.open));
-    install::jupyter(&place, args.open)?;
+    let purpose = if args.open { Purpose::Open } else { Purpose::Run };
+    stages.begin("Jupyter", &install::jupyter_detail(&place, purpose));
+    install::jupyter(&place, purpose)?;
     stages.begin("torch-sys", "built once for panal and the kernel; 4 to 7 min on 2 cores if panal was never built");
     kernel::prepare(&place, &libtorch, args.open)?;
 
@@ -84,6 +86,10 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         stages.end();
         let mut jupyter = Command::new(place.python());
         jupyter.args(["-m", "jupyterlab", "--ip=127.0.0.1"]).arg(&notebooks[0]).current_dir(workspace::root());
+        if process::ask("id", &["-u"]).is_some_and(|user| user == "0") {
+            // Often the only user of a container. Jupyter wants to be told; it listens on this machine alone.
+            jupyter.arg("--allow-root");
+        }
         return Err(process::become_it(libtorch.set_on(place.set_on(&mut jupyter, true))));
     }
     let small = args.check || std::env::var(SCALE).is_ok_and(|scale| scale == "small");
@@ -113,6 +119,24 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     }
     stages.end();
     Ok(())
+}
+
+/// Makes a page of the lab's notebook as it stands, with its outputs and without a network, in `folder`.
+///
+/// # Errors
+/// A notebook without outputs, or what pip or nbconvert said.
+pub(super) fn page(folder: &Path) -> Result<PathBuf> {
+    let notebook = workspace::root().join(Language::En.files()[0]);
+    let was_run = outputs::code(&read(&notebook)?).all(|cell| !cell["execution_count"].is_null());
+    ensure!(was_run, "{} has no outputs to show: run `cargo xtask notebook` first", notebook.display());
+    let place = kernel::Place::new()?;
+    install::jupyter(&place, Purpose::Page)?;
+    let mut convert = Command::new(place.python());
+    convert.args(["-m", "nbconvert", "--to", "html", "--log-level", "WARN", "--output", "notebook", "--output-dir"]);
+    // Scripts that a page would fetch; nothing in the notebook needs them.
+    convert.arg(folder).args(["--HTMLExporter.mathjax_url=", "--HTMLExporter.require_js_url="]).arg(&notebook);
+    process::run(place.set_on(&mut convert, false))?;
+    Ok(folder.join("notebook.html"))
 }
 
 /// A notebook with at least one cell of code.

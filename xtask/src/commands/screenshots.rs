@@ -1,6 +1,6 @@
 //! `screenshots`: the pictures of panal's pages in `docs/`, taken with a headless Chromium. What is on a page is decided elsewhere.
 
-use super::{run, setup};
+use super::{notebook, run, setup};
 use crate::libtorch::Libtorch;
 use crate::stage::Stages;
 use crate::{process, workspace};
@@ -45,23 +45,43 @@ const MOST: usize = 200 * 1000;
 const QUALITIES: [u8; 4] = [88, 75, 60, 45];
 
 /// Every page: another one is another entry here.
-const PAGES: &[Page] = &[Page {
-    name: "lab",
-    make: quick_lab,
-    shots: &[
-        Shot { file: "lab/page.webp", scheme: Scheme::Light, size: DESKTOP, from: None, over: None },
-        Shot { file: "lab/page-wrong.webp", scheme: Scheme::Light, size: DESKTOP, from: Some("#wrong"), over: None },
-        Shot {
-            file: "lab/page-features-dark.webp",
-            scheme: Scheme::Dark,
-            size: DESKTOP,
-            from: Some("#features"),
-            over: Some("#features g.point:last-child"),
-        },
-        Shot { file: "lab/page-phone.webp", scheme: Scheme::Light, size: PHONE, from: Some("#scores"), over: None },
-        Shot { file: "lab/page-phone-dark.webp", scheme: Scheme::Dark, size: PHONE, from: Some("#wrong"), over: None },
-    ],
-}];
+const PAGES: &[Page] = &[
+    Page {
+        name: "lab",
+        make: quick_lab,
+        shots: &[
+            light("lab/page.webp", DESKTOP, None),
+            light("lab/page-wrong.webp", DESKTOP, Some("#wrong")),
+            Shot {
+                file: "lab/page-features-dark.webp",
+                scheme: Scheme::Dark,
+                size: DESKTOP,
+                from: Some("#features"),
+                over: Some("#features g.point:last-child"),
+            },
+            light("lab/page-phone.webp", PHONE, Some("#scores")),
+            Shot {
+                file: "lab/page-phone-dark.webp",
+                scheme: Scheme::Dark,
+                size: PHONE,
+                from: Some("#wrong"),
+                over: None,
+            },
+        ],
+    },
+    Page {
+        name: "notebook",
+        make: |_, folder| notebook::page(folder),
+        shots: &[
+            light("lab/notebook-augmentations.webp", DESKTOP, Some("[id='cell-id=augmentations']")),
+            light("lab/notebook-point-1.webp", DESKTOP, Some("[id='cell-id=point-1']")),
+        ],
+    },
+];
+
+const fn light(file: &'static str, size: (u32, u32), from: Option<&'static str>) -> Shot {
+    Shot { file, scheme: Scheme::Light, size, from, over: None }
+}
 
 pub(crate) fn main(args: &Args) -> Result<()> {
     let program = browser::find().context("no Chromium on the PATH: install one, or name it in CHROME")?;

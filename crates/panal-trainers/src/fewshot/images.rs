@@ -126,18 +126,14 @@ impl FewShotImages {
         bend: impl FnOnce(Tensor) -> Result<Tensor, TrainError>,
     ) -> Result<Task, TrainError> {
         let items: Vec<&EpisodeItem> = episode.items().collect();
-        if let Some(item) = items.iter().find(|item| item.image >= self.len()) {
-            return Err(wrong("an image of an episode", format!("< {}", self.len()), item.image));
-        }
+        self.check(items.iter().map(|item| item.image))?;
         if episode.query.is_empty() {
             return Err(wrong("the queries of an episode", "at least 1", 0));
         }
         let device = self.pixels.device();
         let labels = Labels::new(episode.support.iter().map(|item| item.label).collect(), episode.ways.len(), device)?;
         let truth: Vec<i64> = episode.query.iter().map(|item| item.label as i64).collect();
-        let images = bend(self.turned(&items)?)?;
-        let kernel = [FINER, FINER];
-        let images = images.f_avg_pool2d(kernel, kernel, [0, 0], false, true, None)?;
+        let images = averaged(&bend(self.turned(&items)?)?)?;
         let (support, query) = (episode.support.len() as i64, episode.query.len() as i64);
         Ok(Task {
             support: images.f_narrow(0, 0, support)?,
@@ -147,12 +143,31 @@ impl FewShotImages {
         })
     }
 
-    /// `[N, C, FINER side, FINER side]` f32 from 0 to 1, each turned as its item says.
+    /// Some of the images without an episode, `[N, C, side, side]` f32 from 0 to 1.
+    pub(crate) fn as_they_are(&self, indices: &[usize]) -> Result<Tensor, TrainError> {
+        self.check(indices.iter().copied())?;
+        averaged(&self.chosen(indices.iter().copied())?)
+    }
+
+    fn check(&self, mut indices: impl Iterator<Item = usize>) -> Result<(), TrainError> {
+        match indices.find(|&index| index >= self.len()) {
+            Some(index) => Err(wrong("the number of an image", format!("< {}", self.len()), index)),
+            None => Ok(()),
+        }
+    }
+
+    /// `[N, C, FINER side, FINER side]` f32 from 0 to 1.
+    fn chosen(&self, indices: impl Iterator<Item = usize>) -> Result<Tensor, TrainError> {
+        let rows = Tensor::f_from_slice(&indices.map(|index| index as i64).collect::<Vec<_>>())?;
+        let images = self.pixels.f_index_select(0, &rows.f_to(self.pixels.device())?)?;
+        Ok(images.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?)
+    }
+
+    /// [`FewShotImages::chosen`], each turned as its item says.
     fn turned(&self, items: &[&EpisodeItem]) -> Result<Tensor, TrainError> {
         let device = self.pixels.device();
         let rows = |rows: Vec<i64>| Tensor::f_from_slice(&rows)?.f_to(device);
-        let all = rows(items.iter().map(|item| item.image as i64).collect())?;
-        let mut images = self.pixels.f_index_select(0, &all)?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
+        let mut images = self.chosen(items.iter().map(|item| item.image))?;
         for (turns, rotation) in Rotation::ALL.into_iter().enumerate().skip(1) {
             let places = items.iter().enumerate().filter(|(_, item)| item.rotation == rotation);
             let places: Vec<i64> = places.map(|(place, _)| place as i64).collect();
@@ -176,6 +191,12 @@ impl FewShotImages {
     pub(crate) fn tone(&self) -> Tone {
         self.tone
     }
+}
+
+/// Images at the side that the network takes.
+fn averaged(finer: &Tensor) -> Result<Tensor, TrainError> {
+    let kernel = [FINER, FINER];
+    Ok(finer.f_avg_pool2d(kernel, kernel, [0, 0], false, true, None)?)
 }
 
 /// From points of the bent image to points of the image, both from -1 to 1: the two rows of the inverse of "shear and stretch,
@@ -290,7 +311,7 @@ mod tests {
         let images = FewShotImages::load(&One(corner()), 4, Tone::Ink, Device::Cpu).unwrap();
         let mut wrong = episode(Rotation::None);
         wrong.query[0].image = 1;
-        assert_eq!(images.task(&wrong).unwrap_err().to_string(), "an image of an episode must be < 1, got 1");
+        assert_eq!(images.task(&wrong).unwrap_err().to_string(), "the number of an image must be < 1, got 1");
         wrong.query.clear();
         assert_eq!(images.task(&wrong).unwrap_err().to_string(), "the queries of an episode must be at least 1, got 0");
     }

@@ -19,6 +19,9 @@ use super::spec::{FewShotSpec, MethodSpec, wrong};
 use super::task::Task;
 use crate::TrainError;
 
+/// Images at a time through the backbone where there is no episode.
+const AT_ONCE: usize = 256;
+
 /// What a method makes of an episode.
 pub(super) trait Method: Debug {
     /// How well each query fits each class, `[Q, ways]`; the largest wins.
@@ -117,6 +120,20 @@ impl FewShotNet {
         self.check_images(images)?;
         let norms = self.spec.batch_norm.norms();
         tch::no_grad(|| self.method.logits(&self.backbone, &images.task(episode)?, norms))
+    }
+
+    /// What the backbone makes of some of `images`, one by one: batch norm is inductive, whatever the learner's is.
+    ///
+    /// # Shapes
+    /// - returns: `[indices.len(), d]` f32
+    ///
+    /// # Errors
+    /// An index that is not one of `images`, or images made for another network.
+    pub fn features(&self, images: &FewShotImages, indices: &[usize]) -> Result<Tensor, TrainError> {
+        self.check_images(images)?;
+        let some = |part: &[usize]| Ok(self.backbone.features(&images.as_they_are(part)?, Norms::Inductive)?);
+        let parts: Vec<Tensor> = tch::no_grad(|| indices.chunks(AT_ONCE).map(some).collect::<Result<_, TrainError>>())?;
+        Ok(Tensor::f_cat(&parts, 0)?)
     }
 
     /// The loss of a task and its logits; batch norm learns too.

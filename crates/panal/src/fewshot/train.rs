@@ -74,6 +74,7 @@ pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -
     let judged = judge(&net, &test_images, &judging.list.episodes, &mut log, interrupt::stop())?;
     let interval = judged.interval()?;
     log.1.result("test/accuracy", interval.estimate);
+    log.1.project(judging.images.as_ref(), &[], |chosen| Ok(net.features(&test_images, chosen)?))?;
     let record = json!({
         "format": 1, "kind": "few-shot training", "title": study.title, "config": study,
         "data": { "digest": digest, "images": source.len(), "classes": source.classes().len() },

@@ -245,6 +245,9 @@ impl Run<'_> {
         board.show_views(data.images.as_ref(), &views, seed)?;
         let mut log = (RunLog::new(bench.console, format!("{}, seed {seed}", config.name), &[]), board);
         let done = simclr.run(encoder, &mut projector, &mut log)?;
+        let images = data.watch.as_ref().map_or(&data.images, |[_, eval]| eval);
+        let shown = Split { source: images.clone(), pipeline: evaluation };
+        log.1.show_features(encoder, &shown, bench.threads, &[])?;
         let last = done.epochs.last().context("a pretraining has at least one epoch")?;
         let knn = last.knn.map(|accuracy| format!(", nearest neighbours {accuracy:.3}")).unwrap_or_default();
         Ok(Pretrained {
@@ -296,6 +299,8 @@ impl Run<'_> {
         let title = format!("{}, supervised, seed {seed}", config.name);
         let mut log = (RunLog::new(bench.console, title, &phases), board);
         let done = transfer.run(encoder, &mut log)?;
+        let shown = Split { source: eval.clone(), pipeline: transfer.eval.pipeline.clone() };
+        log.1.show_features(encoder, &shown, bench.threads, &[])?;
         let last = done.epochs.last().context("a pretraining has at least one epoch")?;
         Ok(Pretrained {
             words: format!(

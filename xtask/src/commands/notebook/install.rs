@@ -12,10 +12,27 @@ use std::process::{Command, Stdio};
 /// The release of evcxr_jupyter; a newer one may ask for another compiler.
 pub(super) const EVCXR: &str = "0.22.0";
 
-/// What runs a notebook without a browser.
-const RUNNER: [&str; 2] = ["nbclient==0.11.0", "nbformat==5.11.1"];
-/// What shows it in one.
-const BROWSER: [&str; 1] = ["jupyterlab==4.6.6"];
+/// What a Python environment is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To run a notebook without a browser.
+    Run,
+    /// To open it in one.
+    Open,
+    /// To make a page of it.
+    Page,
+}
+
+impl Purpose {
+    /// The packages that must be there, each of one version.
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Run => &["nbclient==0.11.0", "nbformat==5.11.1"],
+            Self::Open => &["jupyterlab==4.6.6"],
+            Self::Page => &["nbconvert==7.17.2"],
+        }
+    }
+}
 
 /// What to say of [`kernel`].
 pub(super) fn kernel_detail(place: &Place) -> String {
@@ -42,18 +59,19 @@ pub(super) fn kernel(place: &Place) -> Result<()> {
 }
 
 /// What to say of [`jupyter`].
-pub(super) fn jupyter_detail(place: &Place, open: bool) -> String {
-    let wanted = wanted(open).join(" ");
-    match has(place, open) {
+pub(super) fn jupyter_detail(place: &Place, purpose: Purpose) -> String {
+    let wanted = purpose.packages().join(" ");
+    match lacking(place, purpose).is_empty() {
         true => format!("{wanted} in {}", place.environment().display()),
         false => format!("installing {wanted} by pip (a minute, once)"),
     }
 }
 
-/// Installs what runs notebooks in a Python environment of its own, and what shows them if they are to be opened.
-pub(super) fn jupyter(place: &Place, open: bool) -> Result<()> {
+/// Installs what `purpose` needs in a Python environment of panal's own, beside what is there for another.
+pub(super) fn jupyter(place: &Place, purpose: Purpose) -> Result<()> {
     let _lock = Lock::acquire(&place.file("install.lock"), &Quiet)?;
-    if has(place, open) {
+    let lacking = lacking(place, purpose);
+    if lacking.is_empty() {
         return Ok(());
     }
     let list = list(&place.environment());
@@ -61,12 +79,13 @@ pub(super) fn jupyter(place: &Place, open: bool) -> Result<()> {
         make_environment(place)?;
     }
     let mut pip = Command::new(place.python());
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(wanted(open));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(&lacking);
     pip.env("PIP_REQUIRE_VIRTUALENV", "0").env_remove("PIP_TARGET").env_remove("PIP_USER");
     if quietly(&mut pip).is_err() {
-        bail!("pip could not install {}", wanted(open).join(" "));
+        bail!("pip could not install {}", lacking.join(" "));
     }
-    crate::files::write(&list, &wanted(open).join("\n"))
+    let before = fs::read_to_string(&list).unwrap_or_default();
+    crate::files::write(&list, &listed(&before, &lacking))
 }
 
 /// An empty environment in the place of one that was never finished; one that was may be in use.
@@ -79,17 +98,19 @@ fn make_environment(place: &Place) -> Result<()> {
     quietly(Command::new(python).args(["-m", "venv", "--clear"]).arg(place.environment()))
 }
 
-/// What is to be in the environment.
-fn wanted(open: bool) -> Vec<&'static str> {
-    let browser: &[&str] = if open { &BROWSER } else { &[] };
-    RUNNER.iter().chain(browser).copied().collect()
+/// What the environment does not have yet.
+fn lacking(place: &Place, purpose: Purpose) -> Vec<&'static str> {
+    let has_python = place.python().exists();
+    let installed = fs::read_to_string(list(&place.environment())).unwrap_or_default();
+    let there = |package: &str| has_python && installed.lines().any(|line| line == package);
+    purpose.packages().iter().copied().filter(|package| !there(package)).collect()
 }
 
-/// Whether the environment has it.
-fn has(place: &Place, open: bool) -> bool {
-    let installed = fs::read_to_string(list(&place.environment())).unwrap_or_default();
-    let installed: Vec<&str> = installed.lines().collect();
-    place.python().exists() && wanted(open).iter().all(|package| installed.contains(package))
+/// The list after an installation: one version of each package.
+fn listed(before: &str, added: &[&str]) -> String {
+    let name = |package: &str| package.split('=').next().unwrap_or_default().to_owned();
+    let kept = before.lines().filter(|line| added.iter().all(|package| name(package) != name(line)));
+    kept.chain(added.iter().copied()).collect::<Vec<_>>().join("\n")
 }
 
 fn list(environment: &Path) -> std::path::PathBuf {
@@ -114,10 +135,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_browser_comes_only_where_it_is_to_be_opened() {
-        assert!(!wanted(false).iter().any(|package| package.starts_with("jupyterlab")));
-        assert!(wanted(true).iter().any(|package| package.starts_with("jupyterlab")));
-        // Every version is fixed.
-        assert!(wanted(true).iter().all(|package| package.contains("==")));
+    fn every_version_is_fixed() {
+        for purpose in [Purpose::Run, Purpose::Open, Purpose::Page] {
+            assert!(purpose.packages().iter().all(|package| package.contains("==")), "{purpose:?}");
+        }
+    }
+
+    #[test]
+    fn what_one_purpose_installed_stays_beside_anothers_and_an_old_version_goes() {
+        assert_eq!(listed("", &["a==1", "b==2"]), "a==1\nb==2");
+        assert_eq!(listed("a==1\nb==2", &["c==3"]), "a==1\nb==2\nc==3");
+        assert_eq!(listed("ab==1\na==1", &["a==2"]), "ab==1\na==2");
     }
 }

@@ -22,7 +22,8 @@ impl Place {
     /// The folder, made where it is missing.
     pub(super) fn new() -> Result<Self> {
         let root = std::path::absolute(panal_hub::cache_dir()?)?.join("notebook");
-        fs::create_dir_all(&root).with_context(|| format!("cannot make {}", root.display()))?;
+        // Jupyter warns where the folder above its own is missing.
+        fs::create_dir_all(root.join("config")).with_context(|| format!("cannot make {}", root.display()))?;
         Ok(Self { root })
     }
 

@@ -124,3 +124,18 @@ fn every_point_of_the_lab_has_code_below_it() {
         }
     }
 }
+
+#[test]
+fn outputs_are_there_and_small() {
+    for name in ["lab.ipynb", "lab.es.ipynb"] {
+        let text = docs(name);
+        assert!(text.len() < 1_000_000, "{name} has {} bytes: make its images smaller", text.len());
+        let notebook: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let code = notebook["cells"].as_array().unwrap().iter().filter(|cell| cell["cell_type"] == "code");
+        let failed = |output: &serde_json::Value| output["output_type"] == "error" || output["name"] == "stderr";
+        for cell in code {
+            assert!(!cell["execution_count"].is_null(), "{name}: {} was never run", cell["id"]);
+            assert!(!cell["outputs"].as_array().unwrap().iter().any(failed), "{name}: {} failed", cell["id"]);
+        }
+    }
+}

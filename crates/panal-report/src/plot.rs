@@ -44,7 +44,12 @@ const BLUE: RGBColor = RGBColor(0, 114, 178);
 const ORANGE: RGBColor = RGBColor(230, 159, 0);
 const GREEN: RGBColor = RGBColor(0, 158, 115);
 const VERMILION: RGBColor = RGBColor(213, 94, 0);
+const PURPLE: RGBColor = RGBColor(204, 121, 167);
+const SKY: RGBColor = RGBColor(86, 180, 233);
 const GREY: RGBColor = RGBColor(90, 90, 90);
+
+/// What lines are drawn in, the first one first. Their yellow is left out: on white it is not seen.
+const LINES: [RGBColor; 7] = [BLUE, ORANGE, GREEN, VERMILION, GREY, PURPLE, SKY];
 
 /// Draws a figure on white and returns it as SVG.
 fn figure(

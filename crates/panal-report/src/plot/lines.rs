@@ -3,11 +3,10 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-use super::{BLUE, GREEN, GREY, LINE, MARGIN, ORANGE, SMALL, VERMILION, WIDTH, figure, fitted, text, title};
+use super::{GREY, LINE, LINES, MARGIN, SMALL, WIDTH, figure, fitted, text, title};
 use crate::ReportError;
 use crate::study::{Study, mean};
 
-const COLORS: [RGBColor; 5] = [BLUE, ORANGE, GREEN, VERMILION, GREY];
 const PLOT: i32 = 380;
 
 /// Draws a line for each row.
@@ -47,7 +46,7 @@ pub(crate) fn lines_svg(study: &Study) -> Result<String, ReportError> {
             .label_style(("sans-serif", SMALL))
             .draw()?;
         for (row, cells) in study.cells.iter().enumerate() {
-            let color = COLORS[row % COLORS.len()];
+            let color = LINES[row % LINES.len()];
             let points: Vec<(f64, f64)> =
                 cells.iter().enumerate().filter_map(|(column, scores)| Some((column as f64, mean(scores)?))).collect();
             chart.draw_series([PathElement::new(points.clone(), color.stroke_width(2))])?;

@@ -3,11 +3,10 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-use super::{BLUE, GREEN, GREY, LINE, MARGIN, ORANGE, SMALL, VERMILION, WIDTH, figure, fitted, text, title};
+use super::{LINE, LINES, MARGIN, SMALL, WIDTH, figure, fitted, text, title};
 use crate::ReportError;
 use crate::shot_curve::ShotCurve;
 
-const COLORS: [RGBColor; 5] = [BLUE, ORANGE, GREEN, VERMILION, GREY];
 const PLOT: i32 = 380;
 
 /// Draws a checked curve; the numbers of shots stand at equal distances.
@@ -44,7 +43,7 @@ pub(crate) fn shots_svg(curve: &ShotCurve) -> Result<String, ReportError> {
             .label_style(("sans-serif", SMALL))
             .draw()?;
         for (row, line) in curve.lines.iter().enumerate() {
-            let color = COLORS[row % COLORS.len()];
+            let color = LINES[row % LINES.len()];
             let at = |of: fn(&panal_metrics::Interval) -> f64| -> Vec<(f64, f64)> {
                 (0..).zip(&line.points).map(|(x, point)| (f64::from(x), of(&point.accuracy))).collect()
             };

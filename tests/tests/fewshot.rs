@@ -243,6 +243,42 @@ fn wrong_inputs_are_refused_by_name() {
 }
 
 #[test]
+fn what_cannot_be_written_or_answered_is_refused_before_the_work() {
+    let place = Place::new();
+    for option in ["--out", "--markdown", "--write-episodes"] {
+        let said = place.eval(&[option, &place.at("nowhere/found")]);
+        assert_eq!(said.code, Some(1), "{option}");
+        assert!(said.err.contains("cannot write in") && !said.err.contains("to be judged by"), "{}", said.err);
+    }
+    for (command, option) in [
+        ("train", "--batch=3"),
+        ("eval", "--batch=3"),
+        ("eval", "--resume"),
+        ("eval", "--lr=1"),
+        ("eval", "--checkpoint-every=9"),
+    ] {
+        let said = if command == "train" { place.train("out", &[option]) } else { place.eval(&[option]) };
+        assert_eq!(said.code, Some(2), "{command} {option}");
+        assert!(said.err.contains("unexpected argument"), "{}", said.err);
+    }
+    let said = place.train("out", &["--method", "anil", "--set", "test.draw.episode.size.fixed.ways=4"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("test.draw.episode.size.fixed.ways must be 3, as learner.method.ways"), "{}", said.err);
+}
+
+#[test]
+fn drawings_without_black_get_no_hausdorff_floor() {
+    let place = Place::new();
+    let grey = place.0.path().join("test/four/character12/0.png");
+    RgbImage::from_pixel(20, 30, Rgb([90; 3])).save(&grey).unwrap();
+    let said = place.eval(&["--set", "test.draw.episodes=30", "--json"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("four/character12/0.png has none"), "{}", said.err);
+    let rows = json(&said.out)["rows"].as_array().unwrap().clone();
+    assert_eq!((rows.len(), &rows[0]["name"]), (1, &"nearest pixels".into()));
+}
+
+#[test]
 fn tensorboards_projector_is_given_the_images_of_the_test() {
     let place = Place::new();
     let said = place.train("out", &["--tensorboard", &place.at("board")]);

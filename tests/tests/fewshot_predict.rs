@@ -187,6 +187,9 @@ fn a_picture_shows_queries_support_and_bars() {
     let wrong = ["--picture", "@answers.txt", "--save", "@set.safetensors"];
     refused(&place.predict(&[&asked[..], &wrong].concat()), "--picture must end in .jpg or .png");
     assert!(!Path::new(&place.at("set.safetensors")).exists(), "refused before anything is written");
+    let nowhere = place.predict(&[&asked[..], &["--picture", "@nowhere/answers.png"]].concat());
+    refused(&nowhere, "cannot write in");
+    assert!(nowhere.out.is_empty(), "refused before the queries are answered");
 }
 
 #[test]
@@ -201,6 +204,11 @@ fn the_mean_of_other_images_can_be_taken_away() {
         &place.predict(&[&asked[..], &["--transform", "l2", "--base", "@others"]].concat()),
         "that was not asked for",
     );
+    refused(&place.predict(&[&asked[..], &["--base", "@queries"]].concat()), "name images of other classes");
+    let curve = ["curve", "@support", "--init", INIT, "--shots", "1", "--queries", "1", "--episodes", "2", "--json"];
+    refused(&place.fewshot(&[&curve[..], &["--base", "@support"]].concat()), "byte for byte");
+    let record = json(&place.fewshot(&[&curve[..], &["--base", "@others"]].concat()));
+    assert_eq!(record["base_digest"].as_str().unwrap().len(), 64, "{}", record["base_digest"]);
     assert_eq!(place.predict(&["--support", "@support", "--save", "@set.safetensors"]).code, Some(0));
     let said = place.predict(&["--support", "@set.safetensors", "--query", &along, "--transform", "none"]);
     refused(&said, "has its own");

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{Place, mirror, panal, run};
+use common::{Place, interrupted_after, mirror, panal, run};
 use serde_json::Value;
 
 fn json(path: &Path) -> Value {
@@ -52,6 +52,47 @@ fn rows_run_one_by_one_make_the_table_of_all() {
     assert_eq!(run(&mut place.lab(&["--row", "head", "--lr", "0.02"])).code, Some(0));
     assert_eq!(rows(), 1);
     assert!(place.results().join("runs-earlier-1.jsonl").exists());
+}
+
+#[test]
+fn a_lab_with_other_seeds_keeps_the_records_it_leaves_out() {
+    let place = Place::new();
+    let seeds = |file: &str| {
+        let runs = std::fs::read_to_string(place.results().join(file)).unwrap();
+        runs.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seed"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(run(&mut place.lab(&["--row", "head"])).code, Some(0));
+    // The same again stands in its own place, and leaves nothing behind.
+    assert_eq!(run(&mut place.lab(&["--row", "head"])).code, Some(0));
+    assert_eq!(seeds("runs.jsonl"), [0, 1]);
+    assert!(!place.results().join("runs-earlier-1.jsonl").exists());
+    let said = run(&mut place.lab(&["--row", "head", "--seeds", "1"]));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(seeds("runs.jsonl"), [0]);
+    assert_eq!(seeds("runs-earlier-1.jsonl"), [0, 1]);
+    assert!(said.err.contains("other seeds") && said.err.contains("runs-earlier-1.jsonl"), "{}", said.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn records_stand_until_new_ones_take_their_place() {
+    let place = Place::new();
+    let row = ["--row", "all", "--set", "row.0.phases.0.epochs=12"];
+    assert_eq!(run(&mut place.lab(&row)).code, Some(0));
+    let journal = place.results().join("runs.jsonl");
+    let before = std::fs::read_to_string(&journal).unwrap();
+    let ended = interrupted_after(&mut place.lab(&row), "run 1 of 2");
+    assert_eq!(ended.code, Some(130), "{}", ended.err);
+    assert_eq!(std::fs::read_to_string(&journal).unwrap().lines().count(), before.lines().count());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_stops_reading_is_no_failure() {
+    let mut child = panal(&["models"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap()), (Some(0), String::new()));
 }
 
 #[cfg(unix)]
@@ -120,9 +161,23 @@ fn a_model_is_trained_scored_and_used() {
     }
 
     let csv = place.path("said.csv");
-    let said = run(panal(&["predict"]).arg(&model).arg(place.path("images/val/along/0.png")).arg("--out").arg(&csv));
+    let image = place.path("images/val/along/0.png");
+    let said = run(panal(&["predict", "--json"]).arg(&model).arg(&image).arg("--out").arg(&csv));
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 2);
+    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap()["images"], 1);
+    let lines: Vec<String> = std::fs::read_to_string(csv).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!((lines.len(), lines[0].as_str()), (2, "image,class,probability,class_2,probability_2"));
+
+    // Links count, as in a data set; hidden files do not.
+    let linked = place.path("linked");
+    std::fs::create_dir_all(&linked).unwrap();
+    std::fs::write(linked.join("._0.png"), "no image").unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&image, linked.join("0.png")).unwrap();
+    #[cfg(not(unix))]
+    std::fs::copy(&image, linked.join("0.png")).unwrap();
+    let said = run(panal(&["predict", "--top", "1"]).arg(&model).arg(&linked));
+    assert_eq!((said.code, said.out.lines().count()), (Some(0), 1), "{}", said.err);
 
     // A folder without `val`: some of each class is held out.
     let said = run(panal(&["train", "--json"])

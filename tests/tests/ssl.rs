@@ -148,7 +148,13 @@ fn what_is_not_one_thing_is_not_averaged() {
     let said = judge(&[&first, &other], &[]);
     assert!(said.code == Some(1) && said.err.contains("differ in settings or images"), "{}", said.err);
     let said = judge(&[&first, &first], &[]);
+    assert!(said.code == Some(1) && said.err.contains("is given twice"), "{}", said.err);
+    let copy = place.at("copy.safetensors");
+    std::fs::copy(&first, &copy).unwrap();
+    let said = judge(&[&first, &copy], &[]);
     assert!(said.code == Some(1) && said.err.contains("the same seed"), "{}", said.err);
+    let said = judge(&[&first, "random", "random"], &[]);
+    assert!(said.code == Some(1) && said.err.contains("--init random is given twice"), "{}", said.err);
     let said = judge(&[&first], &["--lr", "0.1"]);
     assert!(said.code == Some(1) && said.err.contains("--lr has no meaning here"), "{}", said.err);
     let said = judge(&[&first, "pixels"], &["--protocol", "finetune"]);
@@ -186,6 +192,50 @@ fn what_is_not_one_thing_is_not_averaged() {
         "stem=cifar",
     ]));
     assert_eq!(said.code, Some(0), "{}", said.err);
+}
+
+#[test]
+fn rows_of_several_files_are_one_thing() {
+    let place = Place::new();
+    let judged = |out: &str, pretraining: &[&str], more: &[&str]| {
+        let said = place.pretrain("images", out, pretraining);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        let (encoder, file) = (place.at(&format!("{out}/encoder.safetensors")), place.at(&format!("{out}.json")));
+        let mut command = panal(&["ssl", "eval", &place.at("images"), "--init", &encoder, "--out", &file]);
+        let said = run(command.args(["--protocol", "knn", "--set", "knn.k=3", "--seeds", "1"]).args(more));
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        file
+    };
+    let first = judged("first", &[], &["--init", "random"]);
+    let second = judged("second", &["--seed", "1"], &[]);
+    let short = judged("short", &["--seed", "2", "--set", "simclr.epochs=1"], &[]);
+    let other = judged(
+        "other",
+        &["--set", "name=other", "--set", "stem=imagenet", "--set", "simclr.epochs=1"],
+        &["--init", "random", "--seed", "5"],
+    );
+    let table = |files: &[&str]| run(panal(&["ssl", "table"]).args(files));
+    let said = table(&[&first, &second]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    for (file, name) in [(&short, "tiny"), (&other, "random")] {
+        let said = table(&[&first, file]);
+        let expected = format!("{first} and {file} both judge `{name}` on `images`");
+        assert!(said.code == Some(1) && said.err.contains(&expected), "{}", said.err);
+    }
+}
+
+#[test]
+fn what_no_seed_decides_is_judged_once() {
+    let place = Place::new();
+    let mut command = panal(&["ssl", "eval", &place.at("images"), "--init", "insects:resnet10_w24"]);
+    command.args(["--init", "random:resnet10_w24", "--seeds", "2", "--protocol", "knn", "--protocol", "linear-sgd"]);
+    let said = run(command.args(["--set", "knn.k=3", "--set", "linear_sgd.epochs=1", "--json"]));
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let rows = json(&said.out);
+    let runs = |row: &Value| row["accuracy"].as_array().unwrap().len();
+    let found: Vec<_> =
+        rows.as_array().unwrap().iter().map(|row| (row["protocol"].as_str().unwrap(), runs(row))).collect();
+    assert_eq!(found, [("knn", 1), ("knn", 2), ("linear-sgd", 2), ("linear-sgd", 2)]);
 }
 
 #[test]
@@ -298,6 +348,8 @@ fn supervised_pretraining_needs_labels_and_goes_on_to_the_bit() {
     let before = std::fs::read(place.at("whole/encoder.safetensors")).unwrap();
     let said = place.pretrain("images", "whole", &["--supervised", "--resume"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
+    let seconds = &json(&std::fs::read_to_string(place.at("whole/record.json")).unwrap())["seconds"];
+    assert!(seconds["total"].as_f64() >= seconds["train"].as_f64(), "{seconds}");
     assert_eq!(std::fs::read(place.at("whole/encoder.safetensors")).unwrap(), before);
     let said = place.pretrain("images/train/along", "flat", &["--supervised"]);
     assert!(said.code == Some(1) && said.err.contains("pretraining by labels needs"), "{}", said.err);
@@ -380,6 +432,8 @@ fn an_interrupted_pretraining_goes_on() {
     let before = std::fs::read(place.at("whole/encoder.safetensors")).unwrap();
     let said = place.pretrain("images", "whole", &["--resume"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
+    let seconds = &json(&std::fs::read_to_string(place.at("whole/record.json")).unwrap())["seconds"];
+    assert!(seconds["total"].as_f64() >= seconds["train"].as_f64(), "{seconds}");
     assert_eq!(std::fs::read(place.at("whole/encoder.safetensors")).unwrap(), before);
 }
 
@@ -441,6 +495,54 @@ cpu = { label = "2", set = { "simclr.epochs" = 2 } }
 }
 
 #[test]
+fn a_study_counts_the_seeds_that_have_a_score() {
+    let place = Place::new();
+    let study = r#"
+title = "Rates"
+plot = "lines"
+set = { "simclr.epochs" = 2 }
+[columns]
+name = "rate"
+[[columns.value]]
+label = "small"
+set = { "simclr.lr" = 0.01 }
+[[columns.value]]
+label = "huge"
+set = { "simclr.lr" = 1e30 }
+"#;
+    std::fs::write(place.at("rates.toml"), study).unwrap();
+    let run_study = |more: &[&str]| {
+        let (study, data, config, out) =
+            (place.at("rates.toml"), place.at("images"), place.at("tiny.toml"), place.at("out"));
+        run(panal(&["ssl", "study", &study, &data, "--config", &config, "--out", &out]).args(more))
+    };
+    let said = run_study(&["--lr", "0.5"]);
+    assert!(
+        said.code == Some(1) && said.err.contains("--lr 0.5: the study varies `simclr.lr` (rate: small, huge)"),
+        "{}",
+        said.err
+    );
+    let said = run_study(&["--set", "augment.evaluation.ops.0.size=[24, 24]"]);
+    assert!(
+        said.code == Some(1) && said.err.contains("views are of 16 x 16 pixels, and images are evaluated at 24 x 24"),
+        "{}",
+        said.err
+    );
+    assert!(!std::fs::exists(place.at("out")).unwrap());
+
+    // What the study fixes, the command line changes.
+    let said = run_study(&["--set", "simclr.epochs=1", "--seed", "5", "--protocol", "knn"]);
+    assert!(said.code == Some(1) && said.err.contains("knn.k"), "{}", said.err);
+    let said = run_study(&["--set", "simclr.epochs=1", "--seed", "5"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let table = std::fs::read_to_string(place.at("out/study.md")).unwrap();
+    assert!(table.contains(" 1 epochs unless varied"), "{table}");
+    assert!(table.contains("— (0 of 1 seed; the loss is no number)"), "{table}");
+    let csv = std::fs::read_to_string(place.at("out/study.csv")).unwrap();
+    assert!(csv.starts_with("row,column,seed,score\n,small,5,0.") && csv.ends_with(",huge,5,\n"), "{csv}");
+}
+
+#[test]
 fn every_built_in_study_and_preset_can_be_read() {
     let place = Place::new();
     for study in ["batch-epochs", "augmentations", "temperature", "head", "colour"] {
@@ -452,6 +554,9 @@ fn every_built_in_study_and_preset_can_be_read() {
             assert!(said.err.contains("there is no folder nowhere"), "{study}, {budget}: {}", said.err);
         }
     }
+    let mut command = panal(&["ssl", "study", "augmentations", "nowhere", "--preset", "photographs"]);
+    let said = run(command.args(["--out", &place.at("out")]));
+    assert!(said.err.contains("views are of 32 x 32 pixels, and images are evaluated at 64 x 64"), "{}", said.err);
     for preset in ["cifar10-cpu", "cifar10-gpu", "photographs", "study-cpu"] {
         let said = run(&mut panal(&["ssl", "pretrain", "nowhere", "--preset", preset, "--out", &place.at("out")]));
         assert!(said.err.contains("there is no folder nowhere"), "{preset}: {}", said.err);
@@ -485,12 +590,41 @@ fn wrong_inputs_have_one_clear_error() {
     let said = run(&mut panal(&["ssl", "eval", &place.at("images"), "--init", &place.at("tiny.toml")]));
     assert_eq!(said.code, Some(1));
 
+    let (images, config, out) = (place.at("images"), place.at("tiny.toml"), place.at("compared"));
+    let compare = |more: &[&str]| {
+        let mut command = panal(&["ssl", "compare", &images, "--config", &config, "--out", &out]);
+        let said = run(command.args(["--protocol", "linear"]).args(more));
+        assert!(said.code == Some(1) && !std::fs::exists(&out).unwrap(), "{more:?}: {}", said.err);
+        said.err
+    };
+    for (more, expected) in [
+        (["--init", "typo", "--init", "random"].as_slice(), "--init typo is no file"),
+        (["--init", "random", "--init", "random"].as_slice(), "--init random is given twice"),
+        (["--set", "share=0.2"].as_slice(), "class `across` has 1 training image"),
+    ] {
+        let said = compare(more);
+        assert!(said.contains(expected), "{said}");
+    }
+    let mut command = panal(&["ssl", "eval", &images, "--init", "random:resnet10_w24", "--protocol", "linear"]);
+    let said = run(command.args(["--share", "0.2"]));
+    assert!(said.code == Some(1) && said.err.contains("class `across` has 1 training image"), "{}", said.err);
+
     // A class of one image can't be split into images to learn from and images to choose by.
     for index in 1..6 {
         std::fs::remove_file(place.at(&format!("images/train/along/{index}.png"))).unwrap();
     }
+    let said = compare(&[]);
+    assert!(said.contains("class `along` has 1 training image"), "{said}");
+    let study =
+        run(&mut panal(&["ssl", "study", "colour", &images, "--out", &place.at("study"), "--preset", "photographs"]));
+    assert!(study.code == Some(1) && study.err.contains("class `along` has 1 training image"), "{}", study.err);
+    assert!(!std::fs::exists(place.at("study")).unwrap());
     let said =
         run(&mut panal(&["ssl", "eval", &place.at("images"), "--init", "random:resnet10_w24", "--protocol", "linear"]));
     assert_eq!(said.code, Some(1));
-    assert!(said.err.contains("class") && said.err.contains("2 images"), "{}", said.err);
+    assert!(
+        said.err.contains("class `along` has 1 training image, and `Linear evaluation` needs 2 images of every class"),
+        "{}",
+        said.err
+    );
 }

@@ -55,6 +55,10 @@ fn a_run_that_was_killed_and_went_on_shows_every_step_once() {
 
     let runs = std::fs::read_to_string(place.results().join("runs.jsonl")).unwrap();
     let record: Value = serde_json::from_str(runs.lines().next().unwrap()).unwrap();
+    // What it took before the kill is not known; how long it took is.
+    assert!(record["energy"].is_null());
+    let seconds = &record["seconds"];
+    assert!(seconds["total"].as_f64() > seconds["train"].as_f64(), "{seconds}");
     let epochs = record["epochs"].as_array().unwrap();
     let Some(found) = read(&folder) else { return };
     // 12 images, 4 a step.

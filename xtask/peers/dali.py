@@ -36,8 +36,8 @@ def supervised():
 
 if __name__ == "__main__":
     for name, pipeline in [("eval dali", evaluation()), ("sup dali", supervised())]:
-        start, done = time.time(), 0
         pipeline.build()
+        start, done = time.time(), 0
         while done < len(FILES):
             done += len(pipeline.run()[0])
         print(f"{name:20} {done / (time.time() - start):.1f} img/s", flush=True)

@@ -10,7 +10,7 @@ use std::process::Command;
 
 /// The Python of the environment `name`, in which pip has installed these packages; `first` is called where that has yet to be done.
 pub(crate) fn python(name: &str, packages: &[&str], first: impl FnOnce()) -> Result<PathBuf> {
-    let cache = panal_hub::cache_dir()?;
+    let cache = std::path::absolute(panal_hub::cache_dir()?)?;
     fs::create_dir_all(&cache)?;
     let _lock = Lock::acquire(&cache.join(format!(".{name}.lock")), &Bar::new())?;
     let folder = cache.join(name);

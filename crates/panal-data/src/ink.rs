@@ -1,10 +1,13 @@
 //! Distances between drawings that need no learning, the floor under Omniglot's one-shot task. Which images are compared is for others to say.
 
-use image::RgbImage;
+use std::collections::BTreeSet;
+
+use image::imageops::FilterType;
+use image::{RgbImage, imageops};
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-use crate::{DataError, DataSource, Episode};
+use crate::{DataError, DataSource, Episode, EpisodeItem};
 
 /// The inked pixels of a drawing, those that are black, as row and column less the mean of all: the points that
 /// [`modified_hausdorff`] compares.
@@ -71,28 +74,53 @@ pub fn nearest_by_hausdorff(episode: &Episode, source: &dyn DataSource) -> Resul
     nearest(episode, source, |image| inked(&image), |a, b| modified_hausdorff(a, b))
 }
 
-/// The label that [`pixel_distance`] gives each query of an episode: that of the nearest support image, the first of equals.
+/// The image of the lowest number among `items` that has no black pixel, so that [`modified_hausdorff`] has nothing to compare.
+///
+/// # Errors
+/// As [`DataSource::image`].
+pub fn first_without_ink<'a>(
+    items: impl Iterator<Item = &'a EpisodeItem>,
+    source: &dyn DataSource,
+) -> Result<Option<usize>, DataError> {
+    let images: BTreeSet<usize> = items.map(|item| item.image).collect();
+    let images: Vec<usize> = images.into_iter().collect();
+    let is_inked = |image: &RgbImage| image.pixels().any(|pixel| pixel.0 == [0; 3]);
+    let blank = |&image: &usize| match source.image(image) {
+        Ok(pixels) => (!is_inked(&pixels)).then_some(Ok(image)),
+        Err(error) => Some(Err(error)),
+    };
+    images.par_iter().find_map_first(blank).transpose()
+}
+
+/// The label that [`pixel_distance`] gives each query of an episode: that of the nearest support image, the first of equals. Images of
+/// another size than the first support image are brought to its size, without regard to their proportions.
 ///
 /// # Errors
 /// As [`DataSource::image`].
 pub fn nearest_by_pixels(episode: &Episode, source: &dyn DataSource) -> Result<Vec<usize>, DataError> {
-    nearest(episode, source, |image| image, pixel_distance)
+    let Some(first) = episode.support.first() else { return Ok(vec![0; episode.query.len()]) };
+    let (width, height) = first.pixels(source)?.dimensions();
+    let sized = |image: RgbImage| {
+        let same = image.dimensions() == (width, height);
+        if same { image } else { imageops::resize(&image, width, height, FilterType::Triangle) }
+    };
+    nearest(episode, source, sized, pixel_distance)
 }
 
 /// The label of the support image nearest to each query, on all threads of rayon's global pool.
 fn nearest<T: Send + Sync>(
     episode: &Episode,
     source: &dyn DataSource,
-    prepare: fn(RgbImage) -> T,
+    prepare: impl Fn(RgbImage) -> T + Sync,
     distance: fn(&T, &T) -> f64,
 ) -> Result<Vec<usize>, DataError> {
-    let support: Vec<_> = episode.support.par_iter().map(|item| item.pixels(source).map(prepare)).collect();
+    let support: Vec<_> = episode.support.par_iter().map(|item| item.pixels(source).map(&prepare)).collect();
     let support: Vec<T> = support.into_iter().collect::<Result<_, _>>()?;
     let label_of = |query: T| {
         let distances = support.iter().map(|support| distance(&query, support));
         let nearest = distances.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b));
         nearest.map_or(0, |(index, _)| episode.support[index].label)
     };
-    let labels: Vec<_> = episode.query.par_iter().map(|item| item.pixels(source).map(prepare).map(label_of)).collect();
+    let labels: Vec<_> = episode.query.par_iter().map(|item| item.pixels(source).map(&prepare).map(label_of)).collect();
     labels.into_iter().collect()
 }

@@ -23,7 +23,7 @@ pub use calibration::{Calibration, ReliabilityBin, brier, log_loss};
 pub use confusion::{Average, ConfusionMatrix, Prf, ZeroDivision};
 pub use error::MetricsError;
 pub use holm::holm;
-pub use interval::{Interval, mean_interval, normal_interval, paired_interval, wilson};
+pub use interval::{Interval, mean_interval, paired_interval, wilson};
 pub use mcnemar::{ChiSquare, McNemar};
 pub use metric::{Measured, Metric};
 pub use permutation::{Permutation, paired_permutation};

@@ -209,7 +209,8 @@ pub fn open_run(path: &Path) -> Option<RunFolder> {
         path: path.to_owned(),
         kind: RunKind::Lab,
         records: Records::None,
-        active: is_file(&running_file) && is_locked(&running_file),
+        // Where locks tell nothing, nothing is taken from a run that may be at work.
+        active: is_file(&running_file) && is_locked(&running_file) != Some(false),
         running,
         checkpoints: Vec::new(),
         note: None,
@@ -368,10 +369,15 @@ fn header(path: &Path) -> Option<BTreeMap<String, String>> {
     serde_json::from_slice::<Header>(&text).ok().map(|header| header.metadata)
 }
 
-/// Whether a process holds the lock of this file.
-pub fn is_locked(path: &Path) -> bool {
+/// Whether a process holds the lock of this file; `None` where that can't be told, as on file systems without locks.
+pub fn is_locked(path: &Path) -> Option<bool> {
+    let Ok(file) = File::open(path) else { return Some(false) };
     // Dropping the file gives the shared lock back.
-    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    match file.try_lock_shared() {
+        Ok(()) => Some(false),
+        Err(TryLockError::WouldBlock) => Some(true),
+        Err(TryLockError::Error(_)) => None,
+    }
 }
 
 fn is_file(path: &Path) -> bool {

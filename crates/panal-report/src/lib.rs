@@ -53,7 +53,7 @@ pub use single::{
     FewShotData, FewShotRecord, FewShotTest, PretrainingData, PretrainingEpoch, PretrainingRecord, PretrainingSeconds,
     SingleRecord, read_single,
 };
-pub use study::{Study, StudyPlot};
+pub use study::{Study, StudyPlot, StudyScore};
 pub use table::{ClassScores, Row, Scores, Spread, Table};
 pub use thumbnails::Thumbnails;
 pub use transfer::{TransferCell, TransferResult, TransferTable};

@@ -50,7 +50,8 @@ pub struct RunRecord {
     /// Training images a second of training time.
     #[serde(with = "null_is_nan")]
     pub images_per_second: f64,
-    /// What the run took; `None` in records of releases that did not count it. Of a run that was interrupted, as with `seconds`, the last part.
+    /// What the run took; `None` where it was interrupted, for the part before that is not known, and in records of releases that did not
+    /// count it.
     #[serde(default)]
     pub energy: Option<EnergyRecord>,
     /// Names of the phases, such as `head`; may be empty.

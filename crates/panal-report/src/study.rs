@@ -22,8 +22,17 @@ pub struct Study {
     pub rows: Vec<String>,
     /// Values of the other.
     pub columns: Vec<String>,
-    /// `cells[row][column]`: a score for each seed, in `[0, 1]`; none where it was not measured.
-    pub cells: Vec<Vec<Vec<f64>>>,
+    /// `cells[row][column]`: one for each seed; none where nothing was run.
+    pub cells: Vec<Vec<Vec<StudyScore>>>,
+}
+
+/// What one seed of one combination came to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StudyScore {
+    /// The seed.
+    pub seed: u64,
+    /// In `[0, 1]`; `None` where the loss or a weight was no number any more.
+    pub score: Option<f64>,
 }
 
 /// How a study is drawn.
@@ -36,7 +45,7 @@ pub enum StudyPlot {
 }
 
 impl Study {
-    /// As a table of Markdown: per cent, mean ± standard deviation over seeds.
+    /// As a table of Markdown: per cent, mean ± standard deviation over seeds, and how many have a score where not all do.
     pub fn markdown(&self) -> String {
         let corner = match self.row_axis.as_str() {
             "" => markdown(&self.column_axis),
@@ -47,22 +56,22 @@ impl Study {
         out.push_str(&format!("\n| --- |{}\n", " ---: |".repeat(self.columns.len())));
         for (row, cells) in self.rows.iter().zip(&self.cells) {
             out.push_str(&format!("| {} |", markdown(row)));
-            cells.iter().for_each(|scores| out.push_str(&format!(" {} |", percent(scores))));
+            cells.iter().for_each(|scores| out.push_str(&format!(" {} |", cell(scores))));
             out.push('\n');
         }
         out
     }
 
-    /// As CSV, a line for each seed of each combination.
+    /// As CSV, a line for each seed of each combination; the score is empty where there is none.
     pub fn csv(&self) -> String {
         let mut lines = Vec::new();
         for (row, cells) in self.rows.iter().zip(&self.cells) {
             for (column, scores) in self.columns.iter().zip(cells) {
-                for (run, score) in scores.iter().enumerate() {
+                for StudyScore { seed, score } in scores {
                     lines.push(flat::flat([
                         ("row", json!(row)),
                         ("column", json!(column)),
-                        ("run", json!(run)),
+                        ("seed", json!(seed)),
                         ("score", json!(score)),
                     ]));
                 }
@@ -83,9 +92,33 @@ impl Study {
     }
 }
 
+/// The scores that there are.
+pub(crate) fn known(scores: &[StudyScore]) -> Vec<f64> {
+    scores.iter().filter_map(|one| one.score).collect()
+}
+
+/// How many runs have no score, in words; `None` where all have one.
+pub(crate) fn without_score(study: &Study) -> Option<String> {
+    let runs = || study.cells.iter().flatten().flatten();
+    let missing = runs().filter(|run| run.score.is_none()).count();
+    let verb = if missing == 1 { "has" } else { "have" };
+    (missing > 0).then(|| format!("{missing} of {} runs {verb} no score: the loss was no number", runs().count()))
+}
+
 /// Mean of some scores; `None` of none.
 pub(crate) fn mean(scores: &[f64]) -> Option<f64> {
     (!scores.is_empty()).then(|| scores.iter().sum::<f64>() / scores.len() as f64)
+}
+
+fn cell(runs: &[StudyScore]) -> String {
+    let scores = known(runs);
+    let percent = percent(&scores);
+    if scores.len() == runs.len() {
+        return percent;
+    }
+    let seeds = if runs.len() == 1 { "seed" } else { "seeds" };
+    let why = if scores.is_empty() { "the loss is no number" } else { "the loss of the others is no number" };
+    format!("{percent} ({} of {} {seeds}; {why})", scores.len(), runs.len())
 }
 
 fn percent(scores: &[f64]) -> String {

@@ -56,6 +56,8 @@ pub struct Outcome {
     pub best_epoch: usize,
     /// Where the time went.
     pub seconds: Seconds,
+    /// What of it was before an interruption; `None` where there was none.
+    pub earlier: Option<f64>,
     /// Images that went through a training step or a feature pass, repetitions counted.
     pub images: u64,
 }
@@ -118,12 +120,14 @@ impl Transfer<'_> {
         let mut state = State::default();
         let (mut last, mut best) = (None, None);
         let mut optimizer_state = None;
+        let mut earlier = None;
         if let Some(mut restored) = keeper.restore::<State>()? {
             checkpoint::apply(model, &restored.weights("model"))?;
             let mut eval = restored.take(EVAL);
             (last, best) = (eval.swap_remove("last"), eval.swap_remove("best"));
             optimizer_state = Some(restored.take("optim")).filter(|tensors| !tensors.is_empty());
             state = restored.state;
+            earlier = Some(state.seconds.total() + state.running.seconds);
             log.resumed(state.phase, state.epoch, state.step, state.steps);
         }
 
@@ -232,6 +236,7 @@ impl Transfer<'_> {
             best: predictions(best)?,
             best_epoch: state.best_epoch,
             seconds: state.seconds,
+            earlier,
             images: state.images,
             epochs: state.epochs,
         })

@@ -67,6 +67,7 @@ fn end_state(
     let timeless = |epoch: &mut SslEpoch| (epoch.seconds, epoch.images_per_second, epoch.waiting) = (0.0, 0.0, 0.0);
     pretrained.epochs.iter_mut().for_each(timeless);
     pretrained.seconds = 0.0;
+    pretrained.earlier = None;
     let digests = encoder.store().digest().unwrap() + &projector.store().digest().unwrap();
     Ok((pretrained, digests))
 }

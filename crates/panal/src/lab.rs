@@ -8,7 +8,7 @@ use panal_report::{
 };
 
 use crate::cli::{Global, LabArgs};
-use crate::config::{Lab, Row};
+use crate::config::Lab;
 use crate::console::Console;
 use crate::energy::Metering;
 use crate::run::Runner;
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     runner.resume = args.config.resume;
 
     let journal = folder.join("runs.jsonl");
-    let mut records = earlier(&journal, &lab, &runner, &rows, args.config.resume)?;
+    let mut records = earlier(&journal, &lab, &runner)?;
     let work = Work {
         kind: RunKind::Lab,
         title: lab.title.clone(),
@@ -46,7 +46,8 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     for &(index, row) in &rows {
         for seed in lab.seed..lab.seed + lab.seeds {
             number += 1;
-            if records.iter().any(|record| record.row == row.name && record.seed == seed) {
+            let same = |record: &RunRecord| record.row == row.name && record.seed == seed;
+            if args.config.resume && records.iter().any(same) {
                 tracing::info!("{}, seed {seed}: done before", row.name);
                 continue;
             }
@@ -64,6 +65,8 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
                 std::fs::create_dir_all(folder.join("looks"))?;
                 look.write(&path)?;
             }
+            // An earlier record of it stands until now.
+            records.retain(|record| !same(record));
             records.push(trained.record);
             records.sort_by_key(|record| (record.row_index, record.seed));
             rewrite_runs(&journal, &records)?;
@@ -72,6 +75,16 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     }
     // Gone where it is empty; the checkpoint of another row's interrupted run stays.
     let _ = std::fs::remove_dir(folder.join("running"));
+
+    // Of the rows that were asked for, the table has the seeds that were.
+    let seeds = lab.seed..lab.seed + lab.seeds;
+    let asked =
+        |record: &RunRecord| seeds.contains(&record.seed) || !rows.iter().any(|(_, row)| row.name == record.row);
+    if !records.iter().all(asked) {
+        keep_aside(&journal, "other seeds were run earlier")?;
+        records.retain(asked);
+        rewrite_runs(&journal, &records)?;
+    }
 
     let table = Table::new(&records)?;
     // With folds, the training images are those that were predicted.
@@ -105,19 +118,12 @@ fn folder(args: &LabArgs, lab: &Lab, other_data: bool) -> PathBuf {
     args.results.join(name)
 }
 
-/// Records of earlier calls that still stand: with the settings of today, and not about to be made again.
-/// A journal that holds others is kept under another name.
-fn earlier(
-    journal: &Path,
-    lab: &Lab,
-    runner: &Runner<'_>,
-    rows: &[(usize, &Row)],
-    resume: bool,
-) -> Result<Vec<RunRecord>> {
+/// Records of earlier calls that still stand: with the settings of today. A journal that holds others is kept under another name.
+fn earlier(journal: &Path, lab: &Lab, runner: &Runner<'_>) -> Result<Vec<RunRecord>> {
     if !journal.exists() {
         return Ok(Vec::new());
     }
-    let known = read_runs(journal)?.records;
+    let mut known = read_runs(journal)?.records;
     // Real photographs and drawn insects never share a folder, whatever a user's own folder is called.
     if let Some(other) = known.iter().find(|record| record.data.origin != runner.data.origin) {
         bail!(
@@ -131,14 +137,17 @@ fn earlier(
     let stands =
         |record: &RunRecord| lab.row.iter().any(|row| row.name == record.row && runner.config(row) == record.config);
     if !known.iter().all(stands) {
-        let aside =
-            (1..).map(|n| journal.with_file_name(format!("runs-earlier-{n}.jsonl"))).find(|path| !path.exists());
-        let aside = aside.context("no free name for earlier runs")?;
-        std::fs::copy(journal, &aside).with_context(|| format!("cannot keep {}", journal.display()))?;
-        tracing::warn!("earlier runs had other settings: they are kept in {}", aside.display());
+        keep_aside(journal, "earlier runs had other settings")?;
     }
-    let seeds = lab.seed..lab.seed + lab.seeds;
-    let selected = |record: &RunRecord| rows.iter().any(|(_, row)| row.name == record.row);
-    let keep = |record: &RunRecord| stands(record) && (!selected(record) || (resume && seeds.contains(&record.seed)));
-    Ok(known.into_iter().filter(keep).collect())
+    known.retain(stands);
+    Ok(known)
+}
+
+/// Copies a journal that is about to lose records.
+fn keep_aside(journal: &Path, why: &str) -> Result<()> {
+    let aside = (1..).map(|n| journal.with_file_name(format!("runs-earlier-{n}.jsonl"))).find(|path| !path.exists());
+    let aside = aside.context("no free name for earlier runs")?;
+    std::fs::copy(journal, &aside).with_context(|| format!("cannot keep {}", journal.display()))?;
+    tracing::warn!("{why}: they are kept in {}", aside.display());
+    Ok(())
 }

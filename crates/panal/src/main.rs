@@ -43,6 +43,7 @@ use crate::console::Console;
 
 fn main() -> ExitCode {
     memory::keep();
+    end_where_nobody_reads();
     let cli = Cli::parse();
     let console = Console::new(&cli.global);
     match run(&cli, &console) {
@@ -54,6 +55,18 @@ fn main() -> ExitCode {
             ExitCode::from(if interrupted { 130 } else { 1 })
         }
     }
+}
+
+/// Ends quietly where nobody reads on, as behind `| head`; the standard library's printing panics there.
+fn end_where_nobody_reads() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>();
+        if said.is_some_and(|said| said.starts_with("failed printing to stdout") && said.contains("Broken pipe")) {
+            std::process::exit(0);
+        }
+        others(panic);
+    }));
 }
 
 fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ use panal_tensor::pixels_to_tensor;
 use panal_trainers::TrainError;
 use rayon::prelude::*;
 use serde::Serialize;
+use serde_json::json;
 use tch::{Device, Kind};
 
 use crate::cli::{Global, PredictArgs};
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &PredictArgs, global: &Global, console: &Console) -> Res
     let saved = saved::read(&args.model, device)?;
     let network = saved.model.folded()?;
     let mut buffer = Vec::new();
-    let mut output = Output::open(args.out.as_deref(), format)?;
+    let mut output = Output::open(args.out.as_deref(), format, args.top.min(saved.card.classes.len()))?;
     let bar = console.bar(files.len() as u64, "{bar:24} {pos}/{len} images, {per_sec}, {eta} left");
     for (done, paths) in files.chunks(args.batch).enumerate() {
         if interrupt::stop().load(Ordering::Relaxed) {
@@ -53,7 +54,11 @@ pub(crate) fn run(args: &PredictArgs, global: &Global, console: &Console) -> Res
         bar.inc(paths.len() as u64);
     }
     bar.finish_and_clear();
-    output.finish()
+    output.finish()?;
+    if let Some(path) = args.out.as_ref().filter(|_| global.json) {
+        println!("{:#}", json!({ "images": files.len(), "predictions": path }));
+    }
+    Ok(())
 }
 
 /// Every image file that the arguments name, folders searched through, in order.
@@ -67,7 +72,10 @@ pub(crate) fn gather(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             continue;
         }
         let before = files.len();
-        for entry in walkdir::WalkDir::new(path).sort_by_file_name() {
+        // As a data set's folder is searched.
+        let seen =
+            |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".");
+        for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name().into_iter().filter_entry(seen) {
             let entry = entry.with_context(|| format!("cannot search {}", path.display()))?;
             if entry.file_type().is_file() && is_image_name(&entry.file_name().to_string_lossy()) {
                 files.push(entry.into_path());
@@ -159,7 +167,8 @@ struct Output {
 }
 
 impl Output {
-    fn open(out: Option<&Path>, format: Format) -> Result<Self> {
+    /// Of each image so many classes are told.
+    fn open(out: Option<&Path>, format: Format, top: usize) -> Result<Self> {
         let (sink, file): (Box<dyn Write>, _) = match out {
             None => (Box::new(io::stdout().lock()), None),
             Some(path) => {
@@ -170,7 +179,11 @@ impl Output {
         let mut output = Self { sink, file, format, empty: true };
         match format {
             Format::Text => {}
-            Format::Csv => output.text(&csv_line(&["image", "class", "probability"])?)?,
+            Format::Csv => {
+                let more = (2..=top).flat_map(|rank| [format!("class_{rank}"), format!("probability_{rank}")]);
+                let columns = ["image", "class", "probability"].map(str::to_owned).into_iter().chain(more);
+                output.text(&csv_line(columns)?)?;
+            }
             Format::Json => output.text("[")?,
         }
         Ok(output)
@@ -182,7 +195,10 @@ impl Output {
                 let classes = prediction.top.iter().map(|top| format!("{} {:.4}", top.class, top.probability));
                 format!("{}  {}\n", prediction.image, classes.collect::<Vec<_>>().join("  "))
             }
-            Format::Csv => csv_line(&[&prediction.image, prediction.class, &prediction.probability.to_string()])?,
+            Format::Csv => {
+                let classes = prediction.top.iter().flat_map(|top| [top.class.to_owned(), top.probability.to_string()]);
+                csv_line([prediction.image.clone()].into_iter().chain(classes))?
+            }
             Format::Json => format!("{}\n  {}", if self.empty { "" } else { "," }, serde_json::to_string(prediction)?),
         };
         self.empty = false;
@@ -202,12 +218,16 @@ impl Output {
     }
 
     fn text(&mut self, text: &str) -> Result<()> {
-        self.sink.write_all(text.as_bytes()).context("cannot write the predictions")
+        match self.sink.write_all(text.as_bytes()) {
+            // Nobody reads on, as behind `| head`.
+            Err(error) if self.file.is_none() && error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+            written => written.context("cannot write the predictions"),
+        }
     }
 }
 
 /// One line of CSV.
-fn csv_line(fields: &[&str]) -> Result<String> {
+fn csv_line(fields: impl IntoIterator<Item = String>) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(fields)?;
     Ok(String::from_utf8(writer.into_inner()?)?)

@@ -169,6 +169,7 @@ impl<'a> Runner<'a> {
         }
         let (model, judged, mut board) = last.context("a run needs at least one fold")?;
 
+        let earlier: Vec<f64> = outcomes.iter().filter_map(|(outcome, _)| outcome.earlier).collect();
         let mut record = RunRecord {
             format: FORMAT,
             lab: self.lab.title.clone(),
@@ -198,13 +199,14 @@ impl<'a> Runner<'a> {
             command,
             started_at,
             seconds: Seconds {
-                total: (clock.elapsed() - aside).as_secs_f64(),
+                total: (clock.elapsed() - aside).as_secs_f64() + earlier.iter().sum::<f64>(),
                 data: self.data.seconds,
                 ..Seconds::default()
             },
             images_seen: 0,
             images_per_second: 0.0,
-            energy: Some(self.metering.record(&energy)),
+            // What was taken before an interruption is not known.
+            energy: earlier.is_empty().then(|| self.metering.record(&energy)),
             phases: row.phases.iter().map(PhaseSpec::title).collect(),
             epochs: Vec::new(),
             predictions: Vec::new(),

@@ -31,7 +31,7 @@ pub(crate) struct Work {
 /// Marks `folder` as one where this is at work; refused where something else is.
 pub(crate) fn begin(folder: &Path, work: Work) -> Result<Running> {
     let path = folder.join(RUNNING);
-    if is_locked(&path) {
+    if is_locked(&path) == Some(true) {
         bail!("another panal is at work in {}: wait for it, or name another folder", folder.display());
     }
     let command = record::command();

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// What to measure; everything if not given
     #[arg(value_enum, value_name = "SUITE")]
     suites: Vec<Name>,
-    /// The folder that holds the peer's lab.py and pipeline.py (or PANAL_PEERS)
+    /// The folder that holds the peer's lab.py and pipeline.py, for these two suites (or PANAL_PEERS)
     #[arg(long, value_name = "DIR", env = "PANAL_PEERS")]
     peer: Option<PathBuf>,
     /// A Python that has the peers' packages already; without it one is set up in the cache (some GB)
@@ -65,7 +65,12 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         stages.end();
         return Ok(());
     }
-    let peers = peer::folder(args.peer.as_deref())?;
+    let suites = args.suites();
+    // What a suite does without is not asked for.
+    let wanted = |by: &[Name]| suites.iter().any(|suite| by.contains(suite));
+    let (photographs, scripts) =
+        (wanted(&[Name::Pipeline, Name::Lab, Name::Predict]), wanted(&[Name::Pipeline, Name::Lab]));
+    let peers = if scripts { peer::folder(args.peer.as_deref())? } else { PathBuf::new() };
     let binary = workspace::panal_binary()?;
     stages.begin("build", &run::build_detail(binary.exists()));
     process::run(libtorch.set_on(workspace::cargo().args(["build", "--release", "--package", "panal"])))?;
@@ -77,8 +82,8 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         python: python.clone(),
         peers: peers.clone(),
         ours: workspace::root().join("xtask/peers"),
-        data: peer::data(args.data.as_deref())?,
-        weights: peer::weights(args.weights.as_deref(), "mobilenet_v2")?,
+        data: if photographs { peer::data(args.data.as_deref())? } else { PathBuf::new() },
+        weights: if photographs { peer::weights(args.weights.as_deref(), "mobilenet_v2")? } else { PathBuf::new() },
         scratch: scratch.path().to_owned(),
     };
 
@@ -87,7 +92,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let rounds = if args.quick { 1 } else { args.rounds };
     stages.begin("measure", &format!("{rounds} rounds, panal and the peers in turn"));
     let mut records = Vec::new();
-    for name in args.suites() {
+    for name in suites {
         let mut suite = suite::suite(name, &tools)?;
         suite.keep(|row| args.wants(name, row));
         let measured = suite.run(rounds, &|text| stages.note(text))?;
@@ -107,7 +112,8 @@ pub(crate) fn main(args: &Args) -> Result<()> {
 
     if !args.quick {
         stages.begin("record", "docs/benchmarks");
-        let named = [(peers, "$PANAL_PEERS"), (python, "python3"), (scratch.path().to_owned(), "$TMPDIR/bench")];
+        let mut named = vec![(python, "python3"), (scratch.path().to_owned(), "$TMPDIR/bench")];
+        named.extend(scripts.then_some((peers, "$PANAL_PEERS")));
         for record in &records {
             stages.note(&format!("wrote {}", record.write(&folder, &named)?.display()));
         }

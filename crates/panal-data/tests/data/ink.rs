@@ -1,8 +1,12 @@
 //! Distances between drawings, on small sets of points and on the official one-shot task.
 
 use image::{Rgb, RgbImage};
-use panal_data::ink::{inked, modified_hausdorff, nearest_by_hausdorff, nearest_by_pixels, pixel_distance};
-use panal_data::{DataError, DataSource, Episode, OneShotRuns};
+use panal_data::ink::{
+    first_without_ink, inked, modified_hausdorff, nearest_by_hausdorff, nearest_by_pixels, pixel_distance,
+};
+use panal_data::{
+    BadFiles, DataError, DataSource, Episode, EpisodeClass, EpisodeItem, ImageFolder, OneShotRuns, Rotation,
+};
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -50,6 +54,29 @@ proptest! {
         };
         prop_assert!((distance - directed(&a, &b).max(directed(&b, &a))).abs() < 1e-12);
     }
+}
+
+#[test]
+fn photographs_of_other_sizes_are_compared_and_have_no_ink() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, width, height, tone) in [("a/1", 5, 4, 250), ("a/2", 9, 6, 240), ("b/1", 4, 7, 60), ("b/2", 3, 8, 50)] {
+        let path = root.path().join(format!("{name}.png"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        RgbImage::from_pixel(width, height, Rgb([tone; 3])).save(path).unwrap();
+    }
+    let source = ImageFolder::open(root.path(), BadFiles::Error).unwrap();
+    let item = |image, label| EpisodeItem { image, rotation: Rotation::None, label };
+    let episode = Episode {
+        number: 0,
+        ways: [0, 1].map(|class| EpisodeClass { class, rotation: Rotation::None }).to_vec(),
+        support: vec![item(0, 0), item(2, 1)],
+        query: vec![item(1, 0), item(3, 1)],
+    };
+    assert_eq!(nearest_by_pixels(&episode, &source).unwrap(), [0, 1]);
+    assert_eq!(first_without_ink(episode.items(), &source).unwrap(), Some(0));
+    RgbImage::new(2, 2).save(root.path().join("a/1.png")).unwrap();
+    assert_eq!(first_without_ink(episode.items(), &source).unwrap(), Some(1));
+    assert_eq!(first_without_ink(episode.support[..1].iter(), &source).unwrap(), None);
 }
 
 /// What `oneshot.py` found: how many of the 20 queries of each run are given a wrong class.

@@ -9,8 +9,8 @@ from scipy import stats
 rng = np.random.default_rng(7)
 
 
-def normal(values, level):
-    lower, upper = stats.norm.interval(level, loc=np.mean(values), scale=stats.sem(values))
+def student(values, level):
+    lower, upper = stats.t.interval(level, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
     return float(lower), float(upper)
 
 
@@ -22,7 +22,7 @@ def case(episodes, queries, level):
     return {
         "first": first.tolist(), "second": second.tolist(), "level": level,
         "median": float(np.median(first)), "min": float(first.min()), "max": float(first.max()),
-        "normal": normal(first, level), "mean_difference": float(differences.mean()), "paired": normal(differences, level),
+        "student": student(first, level), "mean_difference": float(differences.mean()), "paired": student(differences, level),
     }
 
 

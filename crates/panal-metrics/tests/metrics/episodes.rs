@@ -1,6 +1,6 @@
 //! What few-shot tables need: the interval of a mean over episodes, that of a paired difference, the middle of some values.
 
-use panal_metrics::{MetricsError, Summary, mean_interval, normal_interval, paired_interval};
+use panal_metrics::{MetricsError, Summary, mean_interval, paired_interval};
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -12,7 +12,7 @@ struct Case {
     median: f64,
     min: f64,
     max: f64,
-    normal: (f64, f64),
+    student: (f64, f64),
     mean_difference: f64,
     paired: (f64, f64),
 }
@@ -31,9 +31,9 @@ fn intervals_over_episodes_are_scipys() {
         let summary = Summary::of(&case.first).unwrap();
         near(summary.median, case.median);
         assert_eq!((summary.min, summary.max), (case.min, case.max));
-        let normal = normal_interval(&case.first, case.level).unwrap();
-        near(normal.lower, case.normal.0);
-        near(normal.upper, case.normal.1);
+        let student = mean_interval(&case.first, case.level).unwrap();
+        near(student.lower, case.student.0);
+        near(student.upper, case.student.1);
         let paired = paired_interval(&case.first, &case.second, case.level).unwrap();
         near(paired.estimate, case.mean_difference);
         near(paired.lower, case.paired.0);
@@ -42,20 +42,24 @@ fn intervals_over_episodes_are_scipys() {
 }
 
 #[test]
-fn the_usual_level_is_1_96_standard_errors() {
-    let values: Vec<f64> = (0..600).map(|episode| f64::from(episode % 7) / 7.0).collect();
-    let Summary { standard_deviation, .. } = Summary::of(&values).unwrap();
-    let interval = normal_interval(&values, 0.95).unwrap();
-    let half = 1.96 * standard_deviation.unwrap() / 600_f64.sqrt();
-    assert!(((interval.upper - interval.estimate) / half - 1.0).abs() < 2e-5);
+fn few_episodes_get_wider_intervals_than_1_96_standard_errors() {
+    for (episodes, factor) in [(600, 1.9639), (20, 2.0930), (5, 2.7764), (2, 12.7062)] {
+        let first: Vec<f64> = (0..episodes).map(|episode| f64::from(episode % 7) / 7.0).collect();
+        let second = vec![0.25; first.len()];
+        let Summary { standard_deviation, .. } = Summary::of(&first).unwrap();
+        let half = factor * standard_deviation.unwrap() / f64::from(episodes).sqrt();
+        for interval in [mean_interval(&first, 0.95), paired_interval(&first, &second, 0.95)].map(Result::unwrap) {
+            assert!(((interval.upper - interval.estimate) / half - 1.0).abs() < 5e-5, "{episodes}: {interval:?}");
+        }
+    }
 }
 
 #[test]
 fn wrong_numbers_are_refused() {
     let said = |result: Result<_, MetricsError>| result.map(|_| ()).unwrap_err().to_string();
-    assert_eq!(said(normal_interval(&[1.0], 0.95)), "the number of values must be at least 2, got 1");
-    assert_eq!(said(normal_interval(&[], 0.95)), "values is empty; at least one sample is needed");
-    assert_eq!(said(normal_interval(&[1.0, 2.0], 1.0)), "level must be in (0, 1), got 1");
+    assert_eq!(said(mean_interval(&[1.0], 0.95)), "the number of values must be at least 2, got 1");
+    assert_eq!(said(mean_interval(&[], 0.95)), "values is empty; at least one sample is needed");
+    assert_eq!(said(mean_interval(&[1.0, 2.0], 1.0)), "level must be in (0, 1), got 1");
     assert_eq!(
         said(paired_interval(&[1.0, 2.0], &[1.0], 0.9)),
         "second has length 1, but first has 2; they must agree"
@@ -77,9 +81,6 @@ proptest! {
         let doubled: Vec<f64> = first.iter().map(|first| 2.0 * first).collect();
         let same = paired_interval(&doubled, &shifted, level).unwrap();
         prop_assert!((same.lower - there.lower).abs() < 1e-12 && (same.upper - there.upper).abs() < 1e-12);
-        // Student's is the wider one.
-        let (normal, student) = (normal_interval(&first, level).unwrap(), mean_interval(&first, level).unwrap());
-        prop_assert!(student.lower <= normal.lower && normal.upper <= student.upper);
     }
 
     #[test]

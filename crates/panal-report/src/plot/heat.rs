@@ -5,7 +5,7 @@ use plotters::style::text_anchor::HPos;
 
 use super::{GREY, LINE, MARGIN, SMALL, TEXT, WIDTH, figure, fitted, text, title, width_of};
 use crate::ReportError;
-use crate::study::{Study, mean};
+use crate::study::{Study, known, mean, without_score};
 
 const CELL: i32 = 44;
 /// Pale and deep end of the scale; ink changes at the middle.
@@ -17,10 +17,11 @@ pub(crate) fn heat_svg(study: &Study) -> Result<String, ReportError> {
     let left = study.rows.iter().map(|row| width_of(row, TEXT)).max().unwrap_or(0).min(260) + 2 * MARGIN;
     let columns = study.columns.len().max(1) as i32;
     let cell_width = ((WIDTH as i32 - left - MARGIN) / columns).min(2 * CELL);
-    let top = 2 * MARGIN + 28 + 3 * LINE;
+    let missing = without_score(study);
+    let top = 2 * MARGIN + 28 + if missing.is_some() { 4 * LINE } else { 3 * LINE };
     let height = top + CELL * study.rows.len() as i32 + MARGIN;
     let means: Vec<Vec<Option<f64>>> =
-        study.cells.iter().map(|cells| cells.iter().map(|scores| mean(scores)).collect()).collect();
+        study.cells.iter().map(|cells| cells.iter().map(|runs| mean(&known(runs))).collect()).collect();
     let all = || means.iter().flatten().flatten().copied();
     let (least, most) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
     let share = |score: f64| if most > least { (score - least) / (most - least) } else { 0.5 };
@@ -29,6 +30,9 @@ pub(crate) fn heat_svg(study: &Study) -> Result<String, ReportError> {
         title(canvas, &study.title, &study.subject)?;
         let axes = format!("{} (per cent): rows {}, columns {}", study.score, study.row_axis, study.column_axis);
         text(canvas, &axes, (MARGIN, MARGIN + 28 + LINE), SMALL, &GREY, HPos::Left)?;
+        if let Some(missing) = &missing {
+            text(canvas, missing, (MARGIN, MARGIN + 28 + 2 * LINE), SMALL, &GREY, HPos::Left)?;
+        }
         for (column, name) in study.columns.iter().enumerate() {
             let x = left + cell_width * column as i32 + cell_width / 2;
             text(canvas, &fitted(name, cell_width - 2, SMALL), (x, top - LINE), SMALL, &BLACK, HPos::Center)?;

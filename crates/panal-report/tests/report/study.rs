@@ -1,6 +1,15 @@
 //! A study's tables and pictures: every value and every score is there, also where some were not measured.
 
-use panal_report::{Study, StudyPlot};
+use panal_report::{Study, StudyPlot, StudyScore};
+
+/// Seeds from 3 on.
+fn runs(scores: &[Option<f64>]) -> Vec<StudyScore> {
+    (3..).zip(scores).map(|(seed, &score)| StudyScore { seed, score }).collect()
+}
+
+fn all(scores: &[f64]) -> Vec<StudyScore> {
+    runs(&scores.iter().copied().map(Some).collect::<Vec<_>>())
+}
 
 fn study() -> Study {
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
@@ -12,7 +21,10 @@ fn study() -> Study {
         column_axis: "width".into(),
         rows: names(&["none", "linear <1>"]),
         columns: names(&["32", "64", "a|b"]),
-        cells: vec![vec![vec![0.5, 0.52], vec![0.61], vec![]], vec![vec![0.4], vec![0.45, 0.55], vec![0.7]]],
+        cells: vec![
+            vec![all(&[0.5, 0.52]), all(&[0.61]), all(&[])],
+            vec![all(&[0.4]), all(&[0.45, 0.55]), all(&[0.7])],
+        ],
     }
 }
 
@@ -26,9 +38,9 @@ fn tables_hold_every_score() {
     assert_eq!(lines[2], "| none | 51.0 ± 1.4 | 61.0 | — |");
     assert!(lines[3].ends_with("| 40.0 | 50.0 ± 7.1 | 70.0 |"), "{}", lines[3]);
     let csv = study.csv();
-    assert_eq!(csv.lines().next(), Some("row,column,run,score"));
+    assert_eq!(csv.lines().next(), Some("row,column,seed,score"));
     assert_eq!(csv.lines().count(), 1 + 7);
-    assert!(csv.contains("none,32,1,0.52"), "{csv}");
+    assert!(csv.contains("none,32,4,0.52"), "{csv}");
 
     let one =
         Study { row_axis: String::new(), rows: vec![String::new()], cells: vec![study.cells[0].clone()], ..study };
@@ -47,6 +59,25 @@ fn pictures_name_everything_and_escape_it() {
         assert!(!svg.contains("NaN"), "{plot:?}");
     }
     assert!(study.svg(StudyPlot::HeatMap).unwrap().contains("51.0"));
+}
+
+#[test]
+fn a_seed_without_a_score_is_told() {
+    let cells = vec![vec![runs(&[None, Some(0.123), None]), runs(&[None]), all(&[0.4])], study().cells[1].clone()];
+    let study = Study { cells, ..study() };
+    assert!(
+        study.markdown().contains(
+            "| none | 12.3 (1 of 3 seeds; the loss of the others is no number) | — (0 of 1 seed; the loss is no number) | 40.0 |"
+        ),
+        "{}",
+        study.markdown()
+    );
+    let csv = study.csv();
+    assert!(csv.contains("none,32,3,\nnone,32,4,0.123\nnone,32,5,\n"), "{csv}");
+    for plot in [StudyPlot::HeatMap, StudyPlot::Lines] {
+        let svg = study.svg(plot).unwrap();
+        assert!(svg.contains("3 of 9 runs have no score: the loss was no number"), "{plot:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use panal_data::Episode;
-use panal_metrics::{Interval, normal_interval};
+use panal_metrics::{Interval, mean_interval};
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
@@ -68,12 +68,12 @@ impl Judged {
         Ok(Self { predicted, accuracy, classes: classes.into_iter().map(share).collect(), calibration_error: None })
     }
 
-    /// The mean accuracy over the episodes with its normal 95 % interval, as few-shot papers give it.
+    /// The mean accuracy over the episodes with Student's 95 % interval.
     ///
     /// # Errors
     /// [`TrainError::Metrics`] for fewer than two episodes.
     pub fn interval(&self) -> Result<Interval, TrainError> {
-        Ok(normal_interval(&self.accuracy, 0.95)?)
+        Ok(mean_interval(&self.accuracy, 0.95)?)
     }
 }
 

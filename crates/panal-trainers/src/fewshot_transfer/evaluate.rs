@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use panal_data::{Episode, Rotation};
-use panal_metrics::{Calibration, Interval, normal_interval};
+use panal_metrics::{Calibration, Interval, mean_interval};
 use tch::{Kind, Tensor};
 
 use super::tasks::{Tasks, wrong};
@@ -93,12 +93,12 @@ impl Scoring {
 }
 
 impl EpisodeScores {
-    /// The mean accuracy with its normal interval over episodes, which covers the draw of episodes and nothing else.
+    /// The mean accuracy with Student's interval over episodes, which covers the draw of episodes and nothing else.
     ///
     /// # Errors
-    /// As [`normal_interval`]: for one episode, and for a level outside (0, 1).
+    /// As [`mean_interval`]: for one episode, and for a level outside (0, 1).
     pub fn interval(&self, level: f64) -> Result<Interval, TrainError> {
-        Ok(normal_interval(&self.accuracies, level)?)
+        Ok(mean_interval(&self.accuracies, level)?)
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Pretrained {
     pub steps: u64,
     /// Wall seconds of all steps, loading included.
     pub seconds: f64,
+    /// What of it was before an interruption; `None` where there was none.
+    pub earlier: Option<f64>,
 }
 
 /// One epoch of pretraining.
@@ -125,12 +127,14 @@ impl SimClr<'_> {
         let micro_batches = spec.batch / spec.micro_batch();
         let mut keeper = Checkpoint::new(self.checkpoint);
         let mut state = State::default();
+        let mut earlier = None;
         let mut optimizer = Optimizer::new(&spec.optimizer, vec![parameters(encoder, projector)])?;
         if let Some(mut restored) = keeper.restore::<State>()? {
             checkpoint::apply(encoder, &restored.weights("model"))?;
             projector.load_exact(&restored.weights("projector")).map_err(|error| restored.bad(&error))?;
             optimizer.load_state(&restored.take("optim"))?;
             state = restored.state;
+            earlier = Some(state.seconds + state.running.seconds);
             log.resumed(0, state.epoch, state.step, state.steps);
         }
         let feed = self.views.feed(spec.micro_batch(), self.seed, self.threads, encoder.device())?;
@@ -192,7 +196,8 @@ impl SimClr<'_> {
             log.ssl_epoch(state.end_epoch(steps, spec.batch, knn));
             save(&mut keeper, &state, encoder, projector, &optimizer)?;
         }
-        Ok(Pretrained { epochs: state.epochs, images: state.images, steps: state.steps, seconds: state.seconds })
+        let State { epochs, images, steps, seconds, .. } = state;
+        Ok(Pretrained { epochs, images, steps, seconds, earlier })
     }
 
     /// Everything that can be refused before the first step; returns the steps of an epoch.

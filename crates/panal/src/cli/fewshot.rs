@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigArgs, at_least_one};
+use super::{at_least_one, seconds};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Fewshot {
@@ -18,10 +18,42 @@ pub(crate) enum Fewshot {
     Curve(FewshotCurveArgs),
 }
 
+/// What is learnt and judged.
+#[derive(Debug, Args)]
+pub(crate) struct FewshotStudyArgs {
+    /// A built-in configuration, by name
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    pub(crate) preset: Option<String>,
+
+    /// A configuration file in TOML, in place of a preset
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Change any other setting, as in `--set training.epochs=3`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) sets: Vec<String>,
+
+    /// Leave out images that cannot be decoded, and list them, in place of stopping
+    #[arg(long)]
+    pub(crate) skip_bad: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct FewshotTrainArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) study: FewshotStudyArgs,
+
+    /// Learning rate
+    #[arg(long, value_name = "LR", allow_negative_numbers = true)]
+    pub(crate) lr: Option<f64>,
+
+    /// Keep a checkpoint at least so often, in seconds; the end of an epoch is always kept
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
+    pub(crate) checkpoint_every: f64,
+
+    /// Go on where an interrupted run stopped
+    #[arg(long)]
+    pub(crate) resume: bool,
 
     /// Another method than the configuration's, with its usual settings
     #[arg(long, value_name = "METHOD", value_enum)]
@@ -60,7 +92,7 @@ pub(crate) struct FewshotEvalArgs {
     pub(crate) learners: Vec<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) study: FewshotStudyArgs,
 
     /// Judge on the episodes of this file in place of those of the configuration
     #[arg(long, value_name = "FILE")]
@@ -70,7 +102,7 @@ pub(crate) struct FewshotEvalArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) write_episodes: Option<PathBuf>,
 
-    /// Leave out the floors: the modified Hausdorff distance of drawings, and nearest pixels
+    /// Leave out the floors: the modified Hausdorff distance of drawings in black ink, and nearest pixels
     #[arg(long)]
     pub(crate) no_floors: bool,
 

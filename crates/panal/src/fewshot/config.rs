@@ -2,12 +2,12 @@
 //! Nothing runs here.
 
 use anyhow::{Context, Result, bail};
-use panal_data::EpisodeSpec;
-use panal_trainers::{EpisodicSpec, FewShotSpec};
+use panal_data::{Episode, EpisodeSize, EpisodeSpec};
+use panal_trainers::{EpisodicSpec, FewShotSpec, MethodSpec};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::cli::{ConfigArgs, FewshotMethod};
+use crate::cli::{ConfigArgs, FewshotMethod, FewshotStudyArgs};
 use crate::config;
 
 /// The built-in configurations: name and text.
@@ -76,15 +76,58 @@ impl Study {
                 bail!("test.draw.episodes must be at least 2, got {}", draw.episodes);
             }
             draw.episode.check().context("in test.draw.episode")?;
+            if let Some(ways) = self.ways() {
+                match &draw.episode.size {
+                    EpisodeSize::Fixed(size) if size.ways == ways => {}
+                    EpisodeSize::Fixed(size) => bail!(
+                        "test.draw.episode.size.fixed.ways must be {ways}, as learner.method.ways, for a learner of MAML answers no other number; got {}",
+                        size.ways
+                    ),
+                    EpisodeSize::Variable(_) => {
+                        bail!(
+                            "test.draw.episode.size must be fixed, with {ways} ways, as learner.method.ways, got variable"
+                        )
+                    }
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Refuses episodes to judge by that the learner can't answer.
+    pub(crate) fn check_ways(&self, episodes: &[Episode]) -> Result<()> {
+        let Some(ways) = self.ways() else { return Ok(()) };
+        match episodes.iter().find(|episode| episode.ways.len() != ways) {
+            None => Ok(()),
+            Some(episode) => bail!(
+                "learner.method.ways and training.episode.size.fixed.ways must be {}, the ways of episode {} of {}, got {ways}",
+                episode.ways.len(),
+                episode.number,
+                self.test.data
+            ),
+        }
+    }
+
+    /// The only number of ways that the learner answers, if there is one.
+    fn ways(&self) -> Option<usize> {
+        if let MethodSpec::Maml { ways, .. } = self.learner.method { Some(ways) } else { None }
     }
 }
 
 /// Reads the configuration that the arguments name, with what else they change.
-pub(crate) fn load(args: &ConfigArgs, method: Option<FewshotMethod>) -> Result<Study> {
-    let lr = args.lr.map(|lr| ("training.lr", Value::Float(lr)));
-    let plain = ConfigArgs { sets: Vec::new(), ..args.clone() };
+pub(crate) fn load(args: &FewshotStudyArgs, method: Option<FewshotMethod>, lr: Option<f64>) -> Result<Study> {
+    let lr = lr.map(|lr| ("training.lr", Value::Float(lr)));
+    let plain = ConfigArgs {
+        preset: args.preset.clone(),
+        config: args.config.clone(),
+        model: None,
+        batch: None,
+        lr: None,
+        sets: Vec::new(),
+        skip_bad: args.skip_bad,
+        checkpoint_every: 0.0,
+        resume: false,
+    };
     let (origin, mut table) = config::read_table(&plain, PRESETS, DEFAULT_PRESET, &lr.into_iter().collect::<Vec<_>>())?;
     let study = || {
         if let Some(method) = method {
@@ -130,28 +173,40 @@ fn choose(table: &mut Table, method: FewshotMethod) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn args(preset: &str) -> ConfigArgs {
-        ConfigArgs {
-            preset: Some(preset.into()),
-            config: None,
-            model: None,
-            batch: None,
-            lr: None,
-            sets: Vec::new(),
-            skip_bad: false,
-            checkpoint_every: 30.0,
-            resume: false,
-        }
+    fn args(preset: &str, sets: &[&str]) -> FewshotStudyArgs {
+        let sets = sets.iter().map(|set| (*set).to_owned()).collect();
+        FewshotStudyArgs { preset: Some(preset.into()), config: None, sets, skip_bad: false }
     }
 
     #[test]
     fn every_preset_takes_every_method() {
         use clap::ValueEnum;
         for (preset, _) in PRESETS {
-            load(&args(preset), None).unwrap();
+            load(&args(preset, &[]), None, None).unwrap();
             for method in FewshotMethod::value_variants() {
-                load(&args(preset), Some(*method)).unwrap_or_else(|error| panic!("{preset} {method:?}: {error:#}"));
+                load(&args(preset, &[]), Some(*method), None)
+                    .unwrap_or_else(|error| panic!("{preset} {method:?}: {error:#}"));
             }
         }
+    }
+
+    #[test]
+    fn maml_is_judged_on_as_many_ways_as_it_answers() {
+        let of = |sets: &[&str]| load(&args("omniglot-within", sets), Some(FewshotMethod::Anil), None);
+        let said = |sets: &[&str]| format!("{:#}", of(sets).unwrap_err());
+        let other = said(&["test.draw.episode.size.fixed.ways=7"]);
+        assert!(other.contains("test.draw.episode.size.fixed.ways must be 5, as learner.method.ways"), "{other}");
+        let variable = said(&["test.draw.episode.size={ variable = {} }"]);
+        assert!(variable.contains("test.draw.episode.size must be fixed, with 5 ways"), "{variable}");
+        let ways = |ways: usize| Episode {
+            number: 3,
+            ways: vec![panal_data::EpisodeClass { class: 0, rotation: Default::default() }; ways],
+            support: Vec::new(),
+            query: Vec::new(),
+        };
+        let study = of(&[]).unwrap();
+        study.check_ways(&[ways(5)]).unwrap();
+        let error = study.check_ways(&[ways(5), ways(20)]).unwrap_err().to_string();
+        assert!(error.contains("must be 20, the ways of episode 3 of omniglot-background-small2, got 5"), "{error}");
     }
 }

@@ -39,6 +39,7 @@ enum Way<'a> {
 pub(crate) fn run(args: &FewshotCurveArgs, global: &Global, console: &Console) -> Result<()> {
     let clock = Instant::now();
     let data = data::open_evaluated(&args.data, args.skip_bad, console)?;
+    args.out.as_deref().map(unfinished::check_folder).transpose()?;
     let classes = data.images.classes();
     let ways = args.ways.unwrap_or(classes.len().min(5));
     let mut shots = args.shots.clone();
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &FewshotCurveArgs, global: &Global, console: &Console) -
     // All draws before anything is computed, so that what can't be had is said at once.
     let drawn = shots.iter().map(|&shots| draw(args, data.images.as_ref(), ways, shots)).collect::<Result<Vec<_>>>()?;
     let encoder = Encoder::open(&args.init, global, console)?;
-    let transforms = encoder.transforms(&args.transforms, args.base.as_deref())?;
+    let (transforms, base) = encoder.transforms(&args.transforms, args.base.as_deref(), data.images.as_ref())?;
     let bank = encoder.bank(&data.images, "features")?;
     let split = encoder.split(&data.images);
 
@@ -113,19 +114,16 @@ pub(crate) fn run(args: &FewshotCurveArgs, global: &Global, console: &Console) -
     let record = json!({
         "format": 2, "kind": "few-shot curve", "title": curve.title, "subject": curve.subject,
         "data": { "id": data.id, "origin": data.origin, "images": panal_trainers::split_record(data.images.as_ref())?, "excluded": data.excluded },
-        "encoder": { "init": encoder.name, "digest": encoder.card.digest, "card": encoder.card.card }, "base": args.base,
+        "encoder": { "init": encoder.name, "digest": encoder.card.digest, "card": encoder.card.card }, "base": args.base, "base_digest": base,
         "ways": ways, "queries": args.queries, "episodes": args.episodes, "seed": args.seed, "points": details,
         "versions": record::versions(), "command": record::command(), "seconds": clock.elapsed().as_secs_f64(),
     });
-    if let Some(out) = &args.out {
-        write(out, &curve, &record)?;
-    }
     if global.json {
         println!("{record:#}");
     } else {
         println!("{}\n{}\n\n{}", curve.title, curve.subject, curve.markdown()?);
     }
-    Ok(())
+    args.out.as_deref().map_or(Ok(()), |out| write(out, &curve, &record))
 }
 
 fn draw(args: &FewshotCurveArgs, images: &dyn DataSource, ways: usize, shots: usize) -> Result<Draw> {

@@ -30,13 +30,12 @@ impl Judging {
     pub(crate) fn about(&self) -> String {
         let episodes = self.list.episodes.len();
         let mut about = format!(
-            "{episodes} episodes, a method's seeds averaged in each. In brackets normal 95 % intervals over them, which cover the draw of episodes; \
+            "{episodes} episodes, a method's seeds averaged in each. In brackets Student's 95 % intervals over them, which cover the draw of episodes; \
              differences are taken episode by episode."
         );
         if let Some(apart) = &self.apart {
             about += &format!(
-                " Without replacement: {} episodes of fewer queries, no two of which share an image, with Student's intervals, which cover the choice of \
-                 images too.",
+                " Without replacement: {} episodes of fewer queries, no two of which share an image, whose intervals cover the choice of images too.",
                 apart.len()
             );
         } else if !shares_images(&self.list.episodes) {
@@ -52,7 +51,7 @@ fn shares_images(episodes: &[Episode]) -> bool {
     episodes.iter().flat_map(Episode::items).any(|item| !seen.insert(item.image))
 }
 
-/// The data sets of these names as one; a class of which an earlier one has an image is left out of the later one.
+/// The data sets of these names as one; a class that an earlier one has too, by its name or an image, is left out of the later one.
 pub(crate) fn open_training(names: &[String], skip_bad: bool, console: &Console) -> Result<Arc<dyn DataSource>> {
     let mut whole: Option<Arc<dyn DataSource>> = None;
     for name in names {
@@ -70,7 +69,7 @@ pub(crate) fn open_training(names: &[String], skip_bad: bool, console: &Console)
     Ok(whole)
 }
 
-/// What `test` names, less the classes that there are images of in `train`.
+/// What `test` names, less the classes that are in `train` too, by their name or an image.
 pub(crate) fn open_test(
     test: &Test,
     train: &dyn DataSource,
@@ -88,7 +87,7 @@ pub(crate) fn open_test(
     let (images, list): (Arc<dyn DataSource>, _) = match (runs, &test.draw) {
         (Some(runs), _) => {
             let shared = leaks(train, &runs)?;
-            if !shared.images.is_empty() {
+            if !shared.images.is_empty() || !shared.classes.is_empty() {
                 bail!("the images to learn from are among those of the one-shot task: {shared}");
             }
             let list =
@@ -140,18 +139,30 @@ pub(crate) fn apart(images: &dyn DataSource, spec: &EpisodeSpec, seed: u64) -> R
 /// A folder of classes, or of groups of classes.
 fn open_classes(folder: &Path, skip_bad: bool) -> Result<Arc<dyn DataSource>> {
     let bad = if skip_bad { BadFiles::Skip } else { BadFiles::Error };
-    let images =
-        if has_groups(folder)? { ImageFolder::open_grouped(folder, bad) } else { ImageFolder::open(folder, bad) }?;
+    let images = if has_groups(folder)? {
+        let parts: Vec<_> = ["train", "val", "test"].into_iter().filter(|part| folder.join(part).is_dir()).collect();
+        if let ["train", evaluation, ..] = parts[..] {
+            bail!(
+                "{} holds the parts `train` and `{evaluation}` of one data set, and no groups of classes: name one of them, as in {}",
+                folder.display(),
+                folder.join("train").display()
+            );
+        }
+        ImageFolder::open_grouped(folder, bad)?
+    } else {
+        ImageFolder::open(folder, bad)?
+    };
     data::report_excluded(&data::excluded(&images));
     Ok(Arc::new(images))
 }
 
-/// Whether there are folders in the folders of a folder.
+/// Whether there are folders in the folders of a folder; hidden ones don't count.
 fn has_groups(folder: &Path) -> Result<bool> {
     let below = |folder: &Path| -> Result<Vec<PathBuf>> {
         let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
         let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-        Ok(paths.into_iter().filter(|path| path.is_dir()).collect())
+        let hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        Ok(paths.into_iter().filter(|path| path.is_dir() && !hidden(path)).collect())
     };
     for inner in below(folder)? {
         if !below(&inner)?.is_empty() {
@@ -161,21 +172,33 @@ fn has_groups(folder: &Path) -> Result<bool> {
     Ok(false)
 }
 
-/// `images` without the classes of which `known` has an image, byte for byte.
+/// `images` without the classes that `known` has too: by their name, which begins with that of the group where there are groups, or by an image,
+/// byte for byte.
 fn without_shared(known: &dyn DataSource, images: Arc<dyn DataSource>, name: &str) -> Result<Arc<dyn DataSource>> {
     let shared = leaks(known, images.as_ref())?;
-    if shared.images.is_empty() {
-        return Ok(images);
-    }
     let ids: BTreeSet<&str> = shared.images.iter().map(|image| image.test.as_str()).collect();
-    let leaked = (0..images.len()).filter(|&index| ids.contains(images.id(index).as_str()));
-    let classes: BTreeSet<usize> = leaked.map(|index| images.label(index)).collect();
-    tracing::info!("{name}: {} classes are left out, for others have their images:\n{shared}", classes.len());
+    let names: BTreeSet<&str> = shared.classes.iter().map(|class| class.name.as_str()).collect();
+    let class_of = |index: usize| images.classes()[images.label(index)].as_str();
+    let is_shared = |index: &usize| names.contains(class_of(*index)) || ids.contains(images.id(*index).as_str());
+    let classes: BTreeSet<usize> = (0..images.len()).filter(is_shared).map(|index| images.label(index)).collect();
     let kept: Vec<usize> = (0..images.len()).filter(|&index| !classes.contains(&images.label(index))).collect();
-    if kept.is_empty() {
-        bail!("{name}: nothing is left, for other data sets have images of every class");
+    if let Some(&first) = classes.first() {
+        tracing::info!(
+            "{name}: {} classes are left out ({} is the first), for others have their names or images:\n{shared}",
+            classes.len(),
+            images.classes()[first]
+        );
     }
-    Ok(Arc::new(panal_data::Subset::new(images, kept)?))
+    if kept.is_empty() {
+        bail!("{name}: nothing is left, for other data sets have every class, by its name or an image");
+    }
+    let groups: BTreeSet<usize> = kept.iter().filter_map(|&index| images.group(images.label(index))).collect();
+    for group in groups.into_iter().map(|group| &images.groups()[group]) {
+        if shared.groups.iter().any(|shared| shared.name == *group) {
+            tracing::warn!("{name}: other classes of the group {group} are in another data set, so it is not new");
+        }
+    }
+    if classes.is_empty() { Ok(images) } else { Ok(Arc::new(panal_data::Subset::new(images, kept)?)) }
 }
 
 /// Several data sets as one; classes without images are gone.
@@ -200,7 +223,6 @@ impl Joined {
             group_of: Vec::new(),
             images: Vec::new(),
         };
-        let mut seen = BTreeSet::new();
         for (at, part) in parts.iter().enumerate() {
             let mut places: BTreeMap<usize, usize> = BTreeMap::new();
             let mut groups: BTreeMap<usize, usize> = BTreeMap::new();
@@ -209,11 +231,7 @@ impl Joined {
                 let class = match places.get(&old) {
                     Some(class) => *class,
                     None => {
-                        let name = part.classes()[old].clone();
-                        if !seen.insert(name.clone()) {
-                            bail!("the class {name} is in two of the data sets {}: rename one", this.name);
-                        }
-                        this.classes.push(name);
+                        this.classes.push(part.classes()[old].clone());
                         let group = part.group(old).map(|group| {
                             *groups.entry(group).or_insert_with(|| {
                                 this.groups.push(part.groups()[group].clone());
@@ -282,5 +300,47 @@ impl DataSource for Joined {
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
         let (part, inner) = self.at(index);
         part.content_digest(inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    /// Writes small images, each of one tone.
+    fn drawn(root: &Path, images: &[(&str, u8)]) {
+        for (path, tone) in images {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            RgbImage::from_pixel(3, 2, Rgb([*tone; 3])).save(path).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_class_of_the_same_group_and_name_is_left_out_of_the_test() {
+        let (train, test) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        drawn(train.path(), &[("Greek/a/1.png", 1), ("Latin/a/1.png", 2)]);
+        // No image is the same. `Latin/b` and `Thai/a` are new, though each shares a name.
+        drawn(test.path(), &[("Latin/a/1.png", 3), ("Latin/b/1.png", 4), ("Thai/a/1.png", 5)]);
+        let known = open_classes(train.path(), false).unwrap();
+        let left = without_shared(known.as_ref(), open_classes(test.path(), false).unwrap(), "test").unwrap();
+        let left = Joined::new(vec![left]).unwrap();
+        assert_eq!(left.classes(), ["Latin/b", "Thai/a"]);
+        let none = without_shared(known.as_ref(), open_classes(train.path(), false).unwrap(), "same").map(|_| ());
+        assert!(none.unwrap_err().to_string().starts_with("same: nothing is left"));
+    }
+
+    #[test]
+    fn the_parts_of_a_data_set_are_no_groups() {
+        let root = tempfile::tempdir().unwrap();
+        for part in ["train", "val"] {
+            drawn(&root.path().join(part), &[("ants/1.png", 1), ("bees/1.png", 2)]);
+        }
+        std::fs::create_dir_all(root.path().join("train/ants/.thumbnails")).unwrap();
+        let error = open_classes(root.path(), false).map(|_| ()).unwrap_err().to_string();
+        let named = root.path().join("train");
+        assert!(error.contains(&format!("name one of them, as in {}", named.display())), "{error}");
+        assert_eq!(open_classes(&named, false).unwrap().classes(), ["ants", "bees"]);
     }
 }

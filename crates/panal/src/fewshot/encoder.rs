@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use panal_data::{DataSource, Pipeline};
+use panal_data::{DataSource, Pipeline, SharedImage, leaks};
 use panal_models::Classifier;
 use panal_trainers::{Bank, EncoderCard, Split, Transform};
 use serde_json::json;
@@ -82,13 +82,20 @@ impl<'a> Encoder<'a> {
         Ok(Bank::new(self.features(images, what)?, labels, images.classes().len())?)
     }
 
-    /// The transforms of features that `--transform` and `--base` name; without either, unit length.
-    pub(super) fn transforms(&self, named: &[FeatureTransform], base: Option<&str>) -> Result<Vec<Transform>> {
+    /// The transforms of features that `--transform` and `--base` name; without either, unit length. With them the digest of the base's images,
+    /// of which none may be one of `asked`, those to be classified.
+    pub(super) fn transforms(
+        &self,
+        named: &[FeatureTransform],
+        base: Option<&str>,
+        asked: &dyn DataSource,
+    ) -> Result<(Vec<Transform>, Option<String>)> {
         let named = match (named, base) {
             ([], None) => vec![FeatureTransform::L2],
             ([], Some(_)) => vec![FeatureTransform::CentredL2],
             (named, _) => named.to_vec(),
         };
+        let mut digest = None;
         let centred = named.contains(&FeatureTransform::CentredL2);
         let base = match (centred, base) {
             (true, None) => {
@@ -102,6 +109,12 @@ impl<'a> Encoder<'a> {
             (true, Some(base)) => {
                 let images =
                     data::open_unlabelled(base, false, self.console).with_context(|| format!("--base {base}"))?.images;
+                if let Some(SharedImage { train, test }) = leaks(images.as_ref(), asked)?.images.first() {
+                    return Err(anyhow!(
+                        "--base {base}: its image {train} is the one to be classified {test}, byte for byte: name images of other classes"
+                    ));
+                }
+                digest = Some(images.digest()?);
                 Some(Transform::centred_by(&self.bank(&images, "base")?)?)
             }
             (false, None) => None,
@@ -111,6 +124,6 @@ impl<'a> Encoder<'a> {
             FeatureTransform::L2 => Transform::L2,
             FeatureTransform::CentredL2 => base.clone().unwrap_or_default(),
         };
-        Ok(named.into_iter().map(transform).collect())
+        Ok((named.into_iter().map(transform).collect(), digest))
     }
 }

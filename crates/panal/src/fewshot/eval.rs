@@ -17,10 +17,13 @@ use crate::{device, interrupt, record, unfinished};
 
 pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) -> Result<()> {
     let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let study = config::load(&args.config, None)?;
+    let study = config::load(&args.study, None, None)?;
+    for path in [&args.write_episodes, &args.out, &args.markdown].into_iter().flatten() {
+        unfinished::check(path)?;
+    }
     let device = device::choose(global)?;
-    let train = data::open_training(&study.data, args.config.skip_bad, console)?;
-    let test = data::open_test(&study.test, train.as_ref(), args.replay.as_deref(), args.config.skip_bad, console)?;
+    let train = data::open_training(&study.data, args.study.skip_bad, console)?;
+    let test = data::open_test(&study.test, train.as_ref(), args.replay.as_deref(), args.study.skip_bad, console)?;
     let (source, episodes) = (test.images.as_ref(), &test.list.episodes);
     if let Some(path) = &args.write_episodes {
         test.list.write(path, source)?;
@@ -49,7 +52,15 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
     if args.learners.is_empty() || !args.no_floors {
         let floors: [(&str, Floor); 2] =
             [("modified Hausdorff", ink::nearest_by_hausdorff), ("nearest pixels", ink::nearest_by_pixels)];
-        for (name, label) in floors {
+        let judged = || episodes.iter().chain(test.apart.iter().flatten());
+        let blank = ink::first_without_ink(judged().flat_map(Episode::items), source)?;
+        if let Some(image) = blank {
+            tracing::warn!(
+                "the floor `modified Hausdorff` is left out: it compares black pixels, and {} has none",
+                source.id(image)
+            );
+        }
+        for (name, label) in floors.into_iter().skip(usize::from(blank.is_some())) {
             let mut log = RunLog::episodes(console, name.to_owned(), 1);
             let judged = judge_floor(label, episodes, source, &mut log)?;
             let apart = test.apart.as_deref().map(|apart| judge_floor(label, apart, source, &mut log)).transpose()?;
@@ -67,16 +78,17 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
         "device": panal_tensor::device_name(device), "versions": record::versions(),
         "command": record::command(), "started_at": started_at,
     });
+    // Shown first: what can't be written is then not lost.
+    if global.json {
+        println!("{found:#}");
+    } else {
+        print!("{}", table.terminal()?);
+    }
     if let Some(path) = &args.out {
         unfinished::write(path, format!("{found:#}\n").as_bytes())?;
     }
     if let Some(path) = &args.markdown {
         unfinished::write(path, table.markdown()?.as_bytes())?;
-    }
-    if global.json {
-        println!("{found:#}");
-    } else {
-        print!("{}", table.terminal()?);
     }
     Ok(())
 }

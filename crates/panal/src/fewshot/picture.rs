@@ -39,11 +39,28 @@ pub(super) fn check(file: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a JPEG that would be higher than the format can hold.
+pub(super) fn check_height(file: &Path, classes: usize, queries: usize) -> Result<()> {
+    let height = row(classes) as usize * queries;
+    if !file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) && height > usize::from(u16::MAX) {
+        bail!(
+            "--picture {}: {queries} queries make {height} pixels in height, and a JPEG has at most 65535: use .png or fewer queries",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+/// Height of a query with so many classes beside it.
+fn row(classes: usize) -> u32 {
+    (classes as u32 * (SHOWN + GAP)).max(QUERY + LINE) + LINE + 2 * GAP
+}
+
 /// Writes the picture; the file appears whole or not at all. Classes of a saved set have no images to show.
 pub(super) fn write(file: &Path, set: &SupportSet, known: &[Known], queries: &Files, answers: &[Answer]) -> Result<()> {
     let classes = set.classes();
     let shown = classes.iter().map(|class| thumbnails(known, class)).collect::<Result<Vec<_>>>()?;
-    let row = (classes.len() as u32 * (SHOWN + GAP)).max(QUERY + LINE) + LINE + 2 * GAP;
+    let row = row(classes.len());
     let left = QUERY + 2 * GAP;
     let width = left + SHOTS as u32 * (SHOWN + 2) + BAR.max(TEXT) + 2 * GAP;
     let mut sheet = RgbImage::from_pixel(width, row * answers.len().max(1) as u32, Rgb([255; 3]));
@@ -121,5 +138,18 @@ fn letter(sheet: &mut RgbImage, text: &str, x: u32, y: u32, color: Rgb<u8>) {
                 fill(sheet, (left + dot * DOT, top), (DOT, DOT), color);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jpeg_is_not_higher_than_the_format_allows() {
+        let said = |file: &str, queries| check_height(Path::new(file), 2, queries).map_err(|error| error.to_string());
+        assert_eq!((said("x.jpg", 200), said("x.PNG", 1000)), (Ok(()), Ok(())));
+        let error = said("x.jpeg", 1000).unwrap_err();
+        assert!(error.contains("has at most 65535: use .png or fewer queries"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! `panal fewshot predict`: which class of a support set is nearest to an image, or that none is near enough.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use super::picture;
 use crate::cli::{FewshotPredictArgs, Global};
 use crate::console::Console;
 use crate::run::hex;
+use crate::unfinished;
 
 /// What is said of one image.
 #[derive(Debug, Serialize)]
@@ -45,7 +47,18 @@ pub(super) struct Known {
 pub(crate) fn run(args: &FewshotPredictArgs, global: &Global, console: &Console) -> Result<()> {
     args.picture.as_deref().map(picture::check).transpose()?;
     let queries = Arc::new(Files::open(&args.query)?);
+    for file in [&args.save, &args.picture].into_iter().flatten() {
+        unfinished::check(file)?;
+    }
     let saved = args.support.is_file().then(|| SupportSet::read(&args.support)).transpose()?;
+    let open = |folder: &Path| ImageFolder::open(folder, BadFiles::Error).map(Arc::new);
+    let support = if saved.is_none() { Some(open(&args.support)?) } else { None };
+    let grown = args.grow.as_deref().map(open).transpose()?;
+    if let Some(file) = &args.picture {
+        let new = support.iter().chain(&grown).flat_map(|images| images.classes()).map(String::as_str);
+        let classes: BTreeSet<&str> = saved.iter().flat_map(SupportSet::classes).chain(new).collect();
+        picture::check_height(file, classes.len(), queries.len())?;
+    }
     let named = saved.as_ref().and_then(|set| set.encoder().card["init"].as_str());
     let name = args.init.as_deref().or(named).unwrap_or(DEFAULT);
     let encoder = Encoder::open(name, global, console)?;
@@ -63,14 +76,12 @@ pub(crate) fn run(args: &FewshotPredictArgs, global: &Global, console: &Console)
         }
         None => {
             let named: Vec<_> = args.transform.into_iter().collect();
-            let transform = encoder.transforms(&named, args.base.as_deref())?.remove(0);
-            let mut set = SupportSet::new(encoder.card.clone(), transform);
-            known.push(learn(&mut set, &args.support, &encoder)?);
-            set
+            let (mut transforms, _) = encoder.transforms(&named, args.base.as_deref(), queries.as_ref())?;
+            SupportSet::new(encoder.card.clone(), transforms.remove(0))
         }
     };
-    if let Some(folder) = &args.grow {
-        known.push(learn(&mut set, folder, &encoder)?);
+    for images in support.into_iter().chain(grown) {
+        known.push(learn(&mut set, images, &encoder)?);
     }
     refuse_known_queries(&set, &queries)?;
     let calibrated = args.calibrate.as_deref().map(|folder| calibrate(&set, &known, folder, &encoder)).transpose()?;
@@ -85,15 +96,13 @@ pub(crate) fn run(args: &FewshotPredictArgs, global: &Global, console: &Console)
         tracing::info!("support set: {}", file.display());
     }
     let answers = answer(&set, &queries, &encoder)?;
-    if let Some(file) = &args.picture {
-        picture::write(file, &set, &known, &queries, &answers)?;
-    }
-    show(&set, &answers, calibrated, global)
+    // Shown first: what can't be written is then not lost.
+    show(&set, &answers, calibrated, global)?;
+    args.picture.as_deref().map_or(Ok(()), |file| picture::write(file, &set, &known, &queries, &answers))
 }
 
 /// Adds the images of a folder of classes to the set.
-fn learn(set: &mut SupportSet, folder: &Path, encoder: &Encoder<'_>) -> Result<Known> {
-    let images = Arc::new(ImageFolder::open(folder, BadFiles::Error)?);
+fn learn(set: &mut SupportSet, images: Arc<ImageFolder>, encoder: &Encoder<'_>) -> Result<Known> {
     let digests = (0..images.len()).map(|index| Ok(hex(&images.content_digest(index)?))).collect::<Result<Vec<_>>>()?;
     for (index, digest) in digests.iter().enumerate() {
         let (path, class) = (images.path(index).display(), &images.classes()[images.label(index)]);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use panal_data::DataSource;
-use panal_metrics::{mean_interval, normal_interval, paired_interval};
+use panal_metrics::{mean_interval, paired_interval};
 use panal_report::{Apart, ClassAccuracy, EpisodeRow, SeedScore};
 use panal_trainers::{BatchNormUse, ClassShare, Judged};
 use serde_json::{Value, json};
@@ -88,7 +88,7 @@ impl Standing {
     pub(super) fn row(&self, first: Option<&Self>, source: &dyn DataSource) -> Result<(EpisodeRow, Value)> {
         let drawn = self.per_episode(|training| Some(&training.judged));
         let apart = self.per_episode(|training| training.apart.as_ref());
-        let accuracy = normal_interval(&drawn, LEVEL)?;
+        let accuracy = mean_interval(&drawn, LEVEL)?;
         let difference = match first {
             Some(first) => Some(paired_interval(&drawn, &first.per_episode(|it| Some(&it.judged)), LEVEL)?),
             None => None,

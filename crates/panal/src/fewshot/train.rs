@@ -19,11 +19,12 @@ use crate::{device, interrupt, record, unfinished};
 
 pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -> Result<()> {
     let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let study = config::load(&args.config, args.method)?;
+    let study = config::load(&args.study, args.method, args.lr)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let device = device::choose(global)?;
-    let source = data::open_training(&study.data, args.config.skip_bad, console)?;
-    let judging = data::open_test(&study.test, source.as_ref(), None, args.config.skip_bad, console)?;
+    let source = data::open_training(&study.data, args.study.skip_bad, console)?;
+    let judging = data::open_test(&study.test, source.as_ref(), None, args.study.skip_bad, console)?;
+    study.check_ways(&judging.list.episodes)?;
     let (digest, test_digest) = (source.digest()?, judging.images.digest()?);
 
     let spec = &study.learner;
@@ -38,9 +39,9 @@ pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -
     });
     let checkpoint = CheckpointSpec {
         path: args.out.join("checkpoint.safetensors"),
-        every: Duration::from_secs_f64(args.config.checkpoint_every),
+        every: Duration::from_secs_f64(args.checkpoint_every),
         fingerprint: hex(&Sha256::digest(origin.to_string())),
-        resume: args.config.resume,
+        resume: args.resume,
     };
     let name = name_of(&spec.method);
     let work = Work {

@@ -364,7 +364,7 @@ fn of_learners(records: &[&FewShotRecord], sides: &[Side]) -> Result<Comparison>
     });
     let tests: Vec<Test> = tests.collect();
     if !tests.is_empty() {
-        notes.push("in brackets normal 95 % intervals of the differences, episode by episode".into());
+        notes.push("in brackets Student's 95 % intervals of the differences, episode by episode".into());
     }
     let metrics =
         vec![accuracy, plain("seconds of training", records.iter().map(|record| Some(record.seconds)).collect())];

@@ -29,6 +29,7 @@ pub(crate) fn run(args: &CompareArgs, global: &Global, console: &Console) -> Res
     // What is done is never done again.
     let bench = Bench { resume: true, ..Bench::new(global, &args.config, console)? };
     eval::check(&args.protocols, &settings, &labelled)?;
+    let others = init::read_all(&args.inits, console)?;
 
     let mut names = Vec::new();
     for (kind, config) in &kinds {
@@ -37,8 +38,10 @@ pub(crate) fn run(args: &CompareArgs, global: &Global, console: &Console) -> Res
             names.push(file.display().to_string());
         }
     }
+    let mut inits = init::read_all(&names, console)?;
+    inits.extend(others);
     names.extend(args.inits.iter().cloned());
-    let inits = init::resolve(&names, console)?;
+    let inits = init::complete(&names, inits)?;
     let judge = Judge { settings: &settings, data: &labelled, device: bench.device, threads: bench.threads, console };
     let task = Task { inits: &inits, protocols: &args.protocols, seeds };
     let file = args.out.join("evaluation.json");

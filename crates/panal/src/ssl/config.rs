@@ -129,17 +129,45 @@ pub(crate) fn load(args: &ConfigArgs, extra: &[(&str, Value)]) -> Result<Pretrai
     resolve(table).with_context(|| format!("in {origin}"))
 }
 
-/// What `--batch` and `--lr` mean here.
+/// What `--model`, `--batch` and `--lr` mean here.
 fn flags(args: &ConfigArgs) -> Vec<(&'static str, Value)> {
+    let model = args.model.clone().map(|model| ("model", Value::String(model)));
     let batch = args.batch.map(|batch| ("simclr.batch", Value::Integer(batch)));
     let lr = args.lr.map(|lr| ("simclr.lr", Value::Float(lr)));
-    batch.into_iter().chain(lr).collect()
+    model.into_iter().chain(batch).chain(lr).collect()
 }
 
-/// The same, with whatever else `change` does to the table.
-pub(crate) fn load_changed(args: &ConfigArgs, change: impl Fn(&mut Table) -> Result<()>) -> Result<Pretraining> {
-    let (origin, mut table) = config::read_table(args, PRESETS, DEFAULT_PRESET, &flags(args))?;
-    change(&mut table).and_then(|()| resolve(table)).with_context(|| format!("in {origin}"))
+/// The same with `fixed` settings, that the arguments change, and with whatever else `change` does to the table at last.
+pub(crate) fn load_changed(
+    args: &ConfigArgs,
+    fixed: &Table,
+    change: impl Fn(&mut Table) -> Result<()>,
+) -> Result<Pretraining> {
+    let plain = ConfigArgs { model: None, sets: Vec::new(), ..args.clone() };
+    let (origin, mut table) = config::read_table(&plain, PRESETS, DEFAULT_PRESET, &[])?;
+    let changed = || {
+        let fixed = fixed.iter().map(|(key, value)| (key.as_str(), value.clone()));
+        for (key, value) in fixed.chain(flags(args)) {
+            config::assign(&mut table, key, value).with_context(|| format!("cannot set `{key}`"))?;
+        }
+        config::set(&mut table, &args.sets)?;
+        change(&mut table)?;
+        resolve(table)
+    };
+    changed().with_context(|| format!("in {origin}"))
+}
+
+/// What the arguments set: the key, and the argument.
+pub(crate) fn keys(args: &ConfigArgs) -> Vec<(String, String)> {
+    let flags = flags(args).into_iter().map(|(key, value)| {
+        let flag = key.rsplit('.').next().unwrap_or(key);
+        (key.to_owned(), format!("--{flag} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+    });
+    let sets = args.sets.iter().map(|set| {
+        let key = set.split_once('=').map_or(set.as_str(), |(key, _)| key);
+        (key.trim().to_owned(), format!("--set {set}"))
+    });
+    flags.chain(sets).collect()
 }
 
 /// The configuration that a table means: operations without a size take the model's own.

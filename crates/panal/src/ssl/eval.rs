@@ -52,6 +52,19 @@ pub(super) fn check(protocols: &[Protocol], settings: &Settings, data: &Data) ->
     if protocols.contains(&Protocol::Knn) {
         settings.knn.check_for(data.train.len())?;
     }
+    if protocols.contains(&Protocol::Linear) {
+        let mut images = vec![0_usize; data.train.classes().len()];
+        (0..data.train.len()).for_each(|index| images[data.train.label(index)] += 1);
+        if let Some((class, count)) = data.train.classes().iter().zip(images).find(|(_, count)| *count < 2) {
+            bail!(
+                "{}: class `{class}` has {count} training image{}, and `{}` needs 2 images of every class, one of them to choose the penalty by: \
+                 add images, use a larger share, or choose another --protocol",
+                data.title,
+                if count == 1 { "" } else { "s" },
+                Protocol::Linear
+            );
+        }
+    }
     Ok(())
 }
 
@@ -111,14 +124,14 @@ impl Task<'_> {
         protocols.dedup();
         let mut work = Vec::new();
         for init in self.inits {
-            // An encoder's seed is that of its pretraining; pixels have none.
-            let seeds = match init.seed {
-                Some(seed) => vec![seed],
-                None if init.is_pixels() => vec![self.seeds.start],
-                None => self.seeds.clone().collect(),
-            };
-            for seed in seeds {
-                let is_for = |protocol: &Protocol| protocol.is_on_features() || !init.is_pixels();
+            // An encoder's seed is that of its pretraining.
+            let seeds = init.seed.map_or_else(|| self.seeds.clone().collect(), |seed| vec![seed]);
+            for &seed in &seeds {
+                // Features that no seed decides are judged once; pixels have nothing to train.
+                let is_for = |protocol: &Protocol| match protocol.is_on_features() {
+                    true => init.is_random() || seed == seeds[0],
+                    false => !init.is_pixels(),
+                };
                 let is_new = |protocol: &Protocol| !found.has(&init.name, *protocol, seed);
                 let new: Vec<_> = protocols.iter().copied().filter(is_for).filter(is_new).collect();
                 if !new.is_empty() {

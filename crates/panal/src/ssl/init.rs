@@ -85,7 +85,22 @@ impl Init {
 
 /// What the names given mean: `random` and `pixels` are taken in the way of the first encoder among them.
 pub(crate) fn resolve(names: &[String], console: &Console) -> Result<Vec<Init>> {
-    let mut inits = names.iter().map(|name| named(name, console)).collect::<Result<Vec<_>>>()?;
+    complete(names, read_all(names, console)?)
+}
+
+/// What the names given mean, as far as each says so by itself.
+///
+/// # Errors
+/// For a name that means nothing, and for one that is given twice.
+pub(crate) fn read_all(names: &[String], console: &Console) -> Result<Vec<Option<Init>>> {
+    if let Some((_, name)) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
+        bail!("--init {name} is given twice: name it once");
+    }
+    names.iter().map(|name| named(name, console)).collect()
+}
+
+/// The rest of what [`read_all`] left open.
+pub(crate) fn complete(names: &[String], mut inits: Vec<Option<Init>>) -> Result<Vec<Init>> {
     check_rows(inits.iter().flatten())?;
     let first = inits.iter().flatten().find(|init| init.seed.is_some()).cloned();
     for (init, name) in inits.iter_mut().zip(names).filter(|(init, _)| init.is_none()) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::protocol::{Protocol, Settings};
+use crate::config::EVALUATION;
 use crate::unfinished;
 
 /// What `kind` is in the file.
@@ -87,6 +88,23 @@ impl Judgements {
     /// Whether this was judged already.
     pub(super) fn has(&self, init: &str, protocol: Protocol, seed: u64) -> bool {
         self.judgements.iter().any(|known| (known.init.as_str(), known.protocol, known.seed) == (init, protocol, seed))
+    }
+
+    /// What has to be the same for two results of an init to be runs of one thing: an encoder's settings and images, which weights,
+    /// or which network; of pixels, the transform.
+    pub(super) fn thing(&self, init: &str) -> Value {
+        let origin = |name: &str| self.inits.iter().find(|init| init["name"] == name).map(|init| &init["origin"]);
+        let Some(own) = origin(init) else { return Value::Null };
+        if let Some(pretraining) = own.get("pretraining") {
+            return json!({ "config": pretraining["config"], "data": pretraining["data"] });
+        }
+        let Some(like) = own["like"].as_str().and_then(origin) else { return own.clone() };
+        let config = &like["pretraining"]["config"];
+        let transform = &config["augment"][EVALUATION];
+        match init {
+            "pixels" => json!({ "transform": transform }),
+            _ => json!({ "model": config["model"], "stem": config["stem"], "transform": transform }),
+        }
     }
 
     /// Takes over what an earlier run found and kept in `file`.

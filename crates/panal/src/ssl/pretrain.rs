@@ -46,6 +46,8 @@ pub(crate) struct Pretrained {
     images: u64,
     steps: Option<u64>,
     pub(crate) seconds: f64,
+    /// Seconds of what was done before an interruption.
+    earlier: f64,
 }
 
 /// What does not depend on the settings.
@@ -184,7 +186,7 @@ pub(crate) fn pretrain(
         "seed": seed, "device": panal_tensor::device_name(bench.device),
         "threads": bench.threads.unwrap_or_else(rayon::current_num_threads), "versions": versions,
         "command": record::command(), "started_at": started_at,
-        "seconds": { "total": clock.elapsed().as_secs_f64(), "train": pretrained.seconds },
+        "seconds": { "total": clock.elapsed().as_secs_f64() + pretrained.earlier, "train": pretrained.seconds },
         "images_seen": pretrained.images, "steps": pretrained.steps, "epochs": pretrained.epochs,
     });
     unfinished::write(&out.join("record.json"), format!("{record:#}\n").as_bytes())?;
@@ -259,6 +261,7 @@ impl Run<'_> {
             images: done.images,
             steps: Some(done.steps),
             seconds: done.seconds,
+            earlier: done.earlier.unwrap_or_default(),
         })
     }
 
@@ -315,6 +318,7 @@ impl Run<'_> {
             images: done.images,
             steps: None,
             seconds: done.seconds.train,
+            earlier: done.earlier.unwrap_or_default(),
         })
     }
 }

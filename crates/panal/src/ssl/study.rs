@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
-use panal_report::{Study as Report, StudyPlot};
+use panal_report::{Study as Report, StudyPlot, StudyScore};
 use panal_trainers::TrainError;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -13,10 +13,10 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::config::{self, Pretraining};
-use super::init;
 use super::judge::Judge;
 use super::pretrain::{self, Bench};
-use super::protocol::{Protocol, Settings};
+use super::protocol::Settings;
+use super::{eval, init};
 use crate::cli::{Budget, ConfigArgs, Global, StudyArgs};
 use crate::console::Console;
 use crate::data::Data;
@@ -102,6 +102,7 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
     let named = args.config.preset.is_some() || args.config.config.is_some();
     let base =
         if named { args.config.clone() } else { ConfigArgs { preset: Some(preset.into()), ..args.config.clone() } };
+    study.check_arguments(&args.config)?;
     let combinations = study.combinations(&base, args.data.as_deref())?;
 
     let (first, ..) =
@@ -110,6 +111,17 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
         if (&config.data, config.share) != (&first.data, first.share) {
             bail!("{row} {column}: a study is about one set of images, so it can't vary `data` or `share`");
         }
+        let (views, evaluated) = (config.views().check()?.size(), config.evaluation().check()?.size());
+        if views != evaluated {
+            bail!(
+                "{row} {column}: views are of {} x {} pixels, and images are evaluated at {} x {}: a study compares at one size, so set \
+                 `augment.views.ops` or `augment.evaluation.ops`, or take another --preset",
+                views.0,
+                views.1,
+                evaluated.0,
+                evaluated.1
+            );
+        }
         let same = combinations.iter().filter(|(_, r, c)| (r, c) == (row, column)).count();
         if same > 1 {
             bail!("two values are both labelled {row} {column}: give each a label of its own");
@@ -117,14 +129,12 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
     }
     let images = pretrain::open(first, args.config.skip_bad, console)?;
     let data = pretrain::labelled(&images)?;
+    // What the command line changes is the pretraining; features are judged as `panal ssl eval` does by itself.
+    let settings = Settings::with(&[])?;
+    eval::check(&[args.protocol], &settings, &data)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     // What is done is never done again.
     let bench = Bench { resume: true, ..Bench::new(global, &args.config, console)? };
-    // What the command line changes is the pretraining; features are judged as `panal ssl eval` does by itself.
-    let settings = Settings::with(&[])?;
-    if args.protocol == Protocol::Knn {
-        settings.knn.check_for(data.train.len())?;
-    }
     let judge = Judge { settings: &settings, data: &data, device: bench.device, threads: bench.threads, console };
 
     let about = json!({
@@ -216,6 +226,24 @@ impl Study {
         self
     }
 
+    /// Refuses arguments whose settings the rows or the columns would set anew.
+    fn check_arguments(&self, args: &ConfigArgs) -> Result<()> {
+        for (key, argument) in config::keys(args) {
+            for axis in [&self.rows, &self.columns] {
+                let mut sets = axis.value.iter().flat_map(|choice| choice.set.keys());
+                if let Some(varied) = sets.find(|varied| overlap(varied, &key)) {
+                    let values: Vec<&str> = axis.value.iter().map(|choice| choice.label.as_str()).collect();
+                    bail!(
+                        "{argument}: the study varies `{varied}` ({}: {}), so it can't be set: leave it out, or run a study of your own",
+                        axis.name,
+                        values.join(", ")
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The configuration of every combination, with its row and its column, row by row.
     fn combinations(&self, base: &ConfigArgs, data: Option<&str>) -> Result<Vec<(Pretraining, String, String)>> {
         let one = Choice { label: String::new(), set: Table::new(), append: Table::new(), cpu: None };
@@ -224,25 +252,29 @@ impl Study {
         for row in &rows {
             for column in &self.columns.value {
                 let change = |table: &mut Table| -> Result<()> {
-                    let sets = self.set.iter().chain(&column.set).chain(&row.set);
-                    for (key, value) in sets {
+                    if let Some(data) = data {
+                        table.insert("data".into(), Value::String(data.into()));
+                    }
+                    for (key, value) in column.set.iter().chain(&row.set) {
                         lab_config::assign(table, key, value.clone()).with_context(|| format!("cannot set `{key}`"))?;
                     }
                     for (key, items) in row.append.iter().chain(&column.append) {
                         append(table, key, items)?;
                     }
-                    if let Some(data) = data {
-                        table.insert("data".into(), Value::String(data.into()));
-                    }
                     Ok(())
                 };
-                let config = config::load_changed(base, change)
+                let config = config::load_changed(base, &self.set, change)
                     .with_context(|| format!("{}: {} {}", self.title, row.label, column.label))?;
                 combinations.push((config, row.label.clone(), column.label.clone()));
             }
         }
         Ok(combinations)
     }
+}
+
+/// Whether one of two dotted keys is the other or holds it.
+fn overlap(one: &str, other: &str) -> bool {
+    one.split('.').zip(other.split('.')).all(|(one, other)| one == other)
 }
 
 /// Lengthens the list at a dotted key by `items`, unless they stand in it.
@@ -295,10 +327,11 @@ fn report(
         names
     };
     let (rows, columns) = (distinct(|(_, row, _)| row), distinct(|(.., column)| column));
-    let scores = |row: &String, column: &String| -> Vec<f64> {
+    let scores = |row: &String, column: &String| -> Vec<StudyScore> {
         let at = combinations.iter().position(|(_, r, c)| (r, c) == (row, column));
         let of_combination = |cell: &&Cell| at.is_some_and(|at| cell.key == keys[at]);
-        cells.iter().filter(of_combination).filter_map(|cell| cell.score).collect()
+        let score = |cell: &Cell| StudyScore { seed: cell.seed, score: cell.score };
+        cells.iter().filter(of_combination).map(score).collect()
     };
     let seeds = if args.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", args.seeds) };
     let first = &combinations[0].0;

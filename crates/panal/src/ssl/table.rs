@@ -41,6 +41,8 @@ pub(super) fn of(files: &[PathBuf]) -> Result<TransferTable> {
     let mut results: Vec<TransferResult> = Vec::new();
     // What the results of one title have in common, and the file that said so first.
     let mut data: Vec<(String, Value, PathBuf)> = Vec::new();
+    // The same for the results of one title and one init.
+    let mut things: Vec<(String, String, Value, PathBuf)> = Vec::new();
     let mut runs: Vec<(String, Protocol, String, u64)> = Vec::new();
     for file in files {
         let found = Judgements::read(file)?;
@@ -61,6 +63,21 @@ pub(super) fn of(files: &[PathBuf]) -> Result<TransferTable> {
             ),
             Some(_) => {}
             None => data.push((found.title.clone(), shared, file.clone())),
+        }
+        for name in found.inits.iter().filter_map(|init| init["name"].as_str()) {
+            let thing = found.thing(name);
+            match things.iter().find(|(title, init, ..)| (title.as_str(), init.as_str()) == (&found.title, name)) {
+                Some((.., other, first)) if *other != thing => bail!(
+                    "{} and {} both judge `{name}` on `{}`, but it is not the same in both: encoders of one name must have the same settings \
+                     and images, `random` and `pixels` the same network and transform; pretrain with another `name`, or name a network by \
+                     `random:ARCH`",
+                    first.display(),
+                    file.display(),
+                    found.title
+                ),
+                Some(_) => {}
+                None => things.push((found.title.clone(), name.to_owned(), thing, file.clone())),
+            }
         }
         for judgement in found.judgements {
             let run = (found.title.clone(), judgement.protocol, judgement.init.clone(), judgement.seed);

@@ -139,8 +139,10 @@ pub(super) struct Tools {
 }
 
 impl Tools {
+    /// On the CPU, where the peers are.
     fn panal(&self, args: &[&str], read: Read) -> Program {
-        let args = args.iter().map(ToString::to_string).chain(["--quiet".into(), "--json".into()]).collect();
+        let common = ["--device", "cpu", "--quiet", "--json"];
+        let args = args.iter().chain(&common).map(ToString::to_string).collect();
         Program { program: self.panal.clone(), args, read }
     }
 
@@ -174,7 +176,8 @@ fn pipeline(tools: &Tools) -> Suite {
             [("files", from_files, &["--passes", "1"][..]), ("memory", 8.0, &["--passes", "5", "--cached"])]
         {
             let name = format!("{transform}, from {place}");
-            let args = [&["bench", "pipeline", &train, "--transform", transform], flags].concat();
+            // The peers have two workers.
+            let args = [&["bench", "pipeline", &train, "--threads", "2", "--transform", transform], flags].concat();
             let (unit, asked) = (Unit::ImagesPerSecond, Some(asked));
             // SimCLR from memory was not asked for.
             let asked = asked.filter(|_| (transform, place) != ("simclr", "memory"));

@@ -293,3 +293,28 @@ fn tensorboards_projector_is_given_the_images_of_the_test() {
     let width = vectors.lines().next().unwrap().split('\t').count();
     assert_eq!((vectors.lines().count(), width), (16, 8), "features of a network 8 wide");
 }
+
+#[test]
+fn frozen_encoders_answer_the_episodes_of_the_learners() {
+    let place = Place::new();
+    assert_eq!(place.train("out", &[]).code, Some(0));
+    let (learner, list) = (place.at("out/learner.safetensors"), place.at("episodes.json"));
+    let alone = place.eval(&[&learner, "--no-floors", "--write-episodes", &list, "--json"]);
+    let init = ["--init", "random:resnet10_w24", "--method", "nearest-mean", "--method", "cosine"];
+    let said = place.eval(&[&[&*learner, "--no-floors", "--replay", &list, "--json"][..], &init].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let rows = |said: &Said| serde_json::from_str::<Value>(&said.out).unwrap()["rows"].as_array().unwrap().clone();
+    let (alone, rows) = (rows(&alone), rows(&said));
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0]["per_episode"], alone[0]["per_episode"]);
+    for (row, method) in rows[1..].iter().zip(["nearest class mean", "cosine"]) {
+        let name = row["name"].as_str().unwrap();
+        assert!(name.contains("random:resnet10_w24") && name.contains(method), "{name}");
+        assert_eq!(row["per_episode"].as_array().unwrap().len(), 5);
+        assert!(row["difference"].is_array() && row["calibration_error"].is_number());
+    }
+    let said = place.eval(&["--init", "random:resnet10_w24", "--method", "fine-tune"]);
+    assert!(said.code == Some(1) && said.err.contains("panal fewshot curve"), "{}", said.err);
+    let said = place.eval(&["--method", "cosine"]);
+    assert!(said.code == Some(2) && said.err.contains("--init"), "{}", said.err);
+}

@@ -33,6 +33,8 @@ impl ClassTally {
 /// What a method was worth over episodes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EpisodeScores {
+    /// The label given to each query, by episode.
+    pub predicted: Vec<Vec<usize>>,
     /// Share of the queries that are right, episode by episode.
     pub accuracies: Vec<f64>,
     /// One for each class of the bank.
@@ -45,6 +47,7 @@ pub struct EpisodeScores {
 
 /// [`EpisodeScores`] in the making.
 pub(super) struct Scoring {
+    predicted: Vec<Vec<usize>>,
     accuracies: Vec<f64>,
     classes: Vec<ClassTally>,
     confidence: Confidence,
@@ -54,7 +57,7 @@ impl Scoring {
     /// Of a data set of so many classes.
     pub(super) fn new(classes: usize) -> Self {
         let classes = vec![ClassTally::default(); classes];
-        Self { accuracies: Vec::new(), classes, confidence: Confidence::default() }
+        Self { predicted: Vec::new(), accuracies: Vec::new(), classes, confidence: Confidence::default() }
     }
 
     /// Counts episodes of one shape. `logits`: `[B, Q, ways]`.
@@ -75,6 +78,7 @@ impl Scoring {
                 tally.right += u64::from(correct);
             }
             self.accuracies.push(right as f64 / queries as f64);
+            self.predicted.push(predicted.iter().map(|&label| label as usize).collect());
         }
         let truth = episodes.iter().flat_map(|episode| episode.query.iter().map(|item| item.label));
         self.confidence.add(truth, &shares, ways);
@@ -88,7 +92,8 @@ impl Scoring {
 
     pub(super) fn finish(self, is_transductive: bool) -> Result<EpisodeScores, TrainError> {
         let calibration = self.confidence.calibration()?;
-        Ok(EpisodeScores { accuracies: self.accuracies, classes: self.classes, calibration, is_transductive })
+        let Self { predicted, accuracies, classes, .. } = self;
+        Ok(EpisodeScores { predicted, accuracies, classes, calibration, is_transductive })
     }
 }
 

@@ -91,6 +91,14 @@ pub(crate) struct FewshotEvalArgs {
     #[arg(value_name = "FILE")]
     pub(crate) learners: Vec<PathBuf>,
 
+    /// Frozen encoders to be held to the same episodes by `--method`: an encoder.safetensors, WEIGHTS:ARCH as in imagenet1k:resnet18, or random:ARCH
+    #[arg(long = "init", value_name = "INIT")]
+    pub(crate) inits: Vec<String>,
+
+    /// How queries are classified over the frozen features, brought to unit length
+    #[arg(long = "method", value_name = "METHOD", value_enum, default_values = ["nearest-mean"], requires = "inits")]
+    pub(crate) methods: Vec<TransferMethod>,
+
     #[command(flatten)]
     pub(crate) study: FewshotStudyArgs,
 

@@ -7,13 +7,12 @@ use anyhow::{Context, Result, ensure};
 use panal_data::{DataSource, Episode, EpisodeSpec, Episodes};
 use panal_metrics::{mean_interval, paired_interval};
 use panal_report::{Apart, ShotCurve, ShotLine, ShotPoint};
-use panal_trainers::{
-    EpisodeScores, FewShotMethod, FineTuneSpec, FineTuner, LaplacianShotSpec, Transform, evaluate_episodes,
-};
+use panal_trainers::{EpisodeScores, FewShotMethod, FineTuneSpec, FineTuner, Transform, evaluate_episodes};
 use serde_json::{Value, json};
 
 use super::data as episodes_of;
 use super::encoder::Encoder;
+use super::transfer;
 use crate::cli::{FewshotCurveArgs, Global, TransferMethod};
 use crate::console::{Console, RunLog};
 use crate::{data, interrupt, record, unfinished};
@@ -141,21 +140,10 @@ fn draw(args: &FewshotCurveArgs, images: &dyn DataSource, ways: usize, shots: us
 
 /// Every method that was asked for, over every transform; fine-tuning, which has its own, once.
 fn ways_of<'a>(args: &FewshotCurveArgs, transforms: &'a [Transform]) -> Vec<Way<'a>> {
-    let frozen =
-        |method: FewShotMethod| transforms.iter().map(move |transform| Way::Frozen(method, transform)).collect();
     let of = |&method: &TransferMethod| -> Vec<Way<'a>> {
-        match method {
-            TransferMethod::NearestMean => frozen(FewShotMethod::NearestMean),
-            TransferMethod::Cosine => frozen(FewShotMethod::Cosine(Default::default())),
-            TransferMethod::Logistic => frozen(FewShotMethod::Logistic(Default::default())),
-            TransferMethod::LaplacianShot => frozen(FewShotMethod::LaplacianShot(Default::default())),
-            TransferMethod::LaplacianShotRectified => {
-                frozen(FewShotMethod::LaplacianShot(LaplacianShotSpec { rectify: true, ..Default::default() }))
-            }
-            TransferMethod::Tim => frozen(FewShotMethod::Tim(Default::default())),
-            TransferMethod::FineTune => {
-                vec![Way::FineTuned(FineTuneSpec::default(), args.fine_tune_episodes.min(args.episodes))]
-            }
+        match transfer::frozen(method) {
+            Some(method) => transforms.iter().map(|transform| Way::Frozen(method, transform)).collect(),
+            None => vec![Way::FineTuned(FineTuneSpec::default(), args.fine_tune_episodes.min(args.episodes))],
         }
     };
     args.methods.iter().flat_map(of).collect()

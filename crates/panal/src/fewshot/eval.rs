@@ -1,4 +1,4 @@
-//! `panal fewshot eval`: several learners, and floors that learn nothing, on the very same episodes.
+//! `panal fewshot eval`: several learners, frozen encoders, and floors that learn nothing, on the very same episodes.
 
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use panal_trainers::{FewShotImages, Judged, Log, PassLog, TrainError, judge};
 use serde_json::json;
 
 use super::standing::{self, LEVEL, Standing};
-use super::{config, data, learner};
+use super::{config, data, learner, transfer};
 use crate::cli::{FewshotEvalArgs, Global};
 use crate::console::{Console, RunLog};
 use crate::{device, interrupt, record, unfinished};
@@ -21,6 +21,7 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
     for path in [&args.write_episodes, &args.out, &args.markdown].into_iter().flatten() {
         unfinished::check(path)?;
     }
+    let methods = transfer::methods(args)?;
     let device = device::choose(global)?;
     let train = data::open_training(&study.data, args.study.skip_bad, console)?;
     let test = data::open_test(&study.test, train.as_ref(), args.replay.as_deref(), args.study.skip_bad, console)?;
@@ -49,7 +50,8 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
         let apart = test.apart.as_deref().map(answer).transpose()?;
         standing::place(&mut standings, &card, path.clone(), judged, apart)?;
     }
-    if args.learners.is_empty() || !args.no_floors {
+    standings.extend(transfer::standings(args, &methods, &test, global, console)?);
+    if standings.is_empty() || !args.no_floors {
         let floors: [(&str, Floor); 2] =
             [("modified Hausdorff", ink::nearest_by_hausdorff), ("nearest pixels", ink::nearest_by_pixels)];
         let judged = || episodes.iter().chain(test.apart.iter().flatten());
@@ -64,7 +66,7 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
             let mut log = RunLog::episodes(console, name.to_owned(), 1);
             let judged = judge_floor(label, episodes, source, &mut log)?;
             let apart = test.apart.as_deref().map(|apart| judge_floor(label, apart, source, &mut log)).transpose()?;
-            standings.push(Standing::floor(name, judged, apart));
+            standings.push(Standing::fixed(name, judged, apart));
         }
     }
 

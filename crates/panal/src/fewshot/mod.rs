@@ -11,6 +11,7 @@ mod picture;
 mod predict;
 mod standing;
 mod train;
+mod transfer;
 
 use anyhow::Result;
 

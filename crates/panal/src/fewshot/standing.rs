@@ -15,7 +15,7 @@ use super::learner::Card;
 
 pub(super) const LEVEL: f64 = 0.95;
 
-/// The trainings of one method, or a floor.
+/// The trainings of one method, or what has no seed: a floor, or transfer from a frozen encoder.
 pub(super) struct Standing {
     name: String,
     /// What trainings must have in common to be those of one method.
@@ -26,7 +26,7 @@ pub(super) struct Standing {
 
 /// One training, judged.
 struct Training {
-    /// `None` for a floor.
+    /// `None` for what has no seed.
     learner: Option<(u64, PathBuf)>,
     judged: Judged,
     /// On episodes that share no image, where there are such.
@@ -70,8 +70,8 @@ pub(super) fn place(
 }
 
 impl Standing {
-    /// What learns nothing.
-    pub(super) fn floor(name: &str, judged: Judged, apart: Option<Judged>) -> Self {
+    /// What has no seed.
+    pub(super) fn fixed(name: &str, judged: Judged, apart: Option<Judged>) -> Self {
         let trainings = vec![Training { learner: None, judged, apart }];
         Self { name: name.to_owned(), key: Value::Null, batch_norm: None, trainings }
     }

@@ -4,9 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
-use super::config::{self, Pretraining};
+use super::config;
 use super::eval::{self, Task};
+use super::init::Pretraining;
 use super::judge::Judge;
 use super::pretrain::{self, Bench, ENCODER};
 use super::protocol::Settings;
@@ -30,13 +32,28 @@ pub(crate) fn run(args: &CompareArgs, global: &Global, console: &Console) -> Res
     let bench = Bench { resume: true, ..Bench::new(global, &args.config, console)? };
     eval::check(&args.protocols, &settings, &labelled)?;
     let others = init::read_all(&args.inits, console)?;
-
-    let mut names = Vec::new();
+    let digest = images.images.digest()?;
+    let mut planned = Vec::new();
     for (kind, config) in &kinds {
         for seed in seeds.clone() {
-            let file = encoder_of(config, &images, seed, &args.out.join(format!("{kind}-{seed}")), &bench)?;
-            names.push(file.display().to_string());
+            let file = args.out.join(format!("{kind}-{seed}")).join(ENCODER);
+            planned.push(Planned {
+                config,
+                seed,
+                origin: pretrain::origin(config, &images, &digest, seed, &bench),
+                file,
+            });
         }
+    }
+    // What could not share a table is not pretrained for it.
+    let encoders: Vec<_> = planned.iter().map(|planned| Pretraining::of(&planned.origin, &planned.file)).collect();
+    let known = others.iter().flatten().filter_map(|init| init.pretraining.as_ref());
+    init::check_rows(encoders.iter().chain(known))?;
+
+    let mut names = Vec::new();
+    for planned in &planned {
+        planned.make(&images, &bench)?;
+        names.push(planned.file.display().to_string());
     }
     let mut inits = init::read_all(&names, console)?;
     inits.extend(others);
@@ -54,23 +71,25 @@ pub(crate) fn run(args: &CompareArgs, global: &Global, console: &Console) -> Res
     Ok(())
 }
 
-/// The encoder of one seed in `folder`: the one that is there already, or else a new one.
-fn encoder_of(
-    config: &Pretraining,
-    images: &Unlabelled,
+/// An encoder that is to be compared.
+struct Planned<'a> {
+    config: &'a config::Pretraining,
     seed: u64,
-    folder: &Path,
-    bench: &Bench<'_>,
-) -> Result<PathBuf> {
-    let file = folder.join(ENCODER);
-    if file.is_file() {
-        let (card, _) = encoder::read(&file)?;
-        if card.origin == pretrain::origin(config, images, &images.images.digest()?, seed, bench) {
-            tracing::info!("{} is known", file.display());
-            return Ok(file);
+    /// What its file will say of it.
+    origin: Value,
+    file: PathBuf,
+}
+
+impl Planned<'_> {
+    /// Pretrains it, unless it is there already.
+    fn make(&self, images: &Unlabelled, bench: &Bench<'_>) -> Result<()> {
+        if self.file.is_file() && encoder::read(&self.file)?.0.origin == self.origin {
+            tracing::info!("{} is known", self.file.display());
+            return Ok(());
         }
+        let folder = self.file.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        pretrain::pretrain(self.config, images, self.seed, folder, bench)?;
+        Ok(())
     }
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    pretrain::pretrain(config, images, seed, folder, bench)?;
-    Ok(file)
 }

@@ -31,9 +31,11 @@ pub(crate) struct Init {
     pub(crate) origin: Value,
 }
 
-/// What has to be the same for two encoders to be runs of one thing.
-#[derive(Debug, Clone, PartialEq)]
+/// What an encoder is a run of, and which.
+#[derive(Debug, Clone)]
 pub(crate) struct Pretraining {
+    name: String,
+    seed: u64,
     config: Value,
     /// Id and digest of the images.
     data: Value,
@@ -41,6 +43,17 @@ pub(crate) struct Pretraining {
 }
 
 impl Pretraining {
+    /// As the encoder in the file at `path` says, or will say, where it comes from.
+    pub(crate) fn of(origin: &Value, path: &Path) -> Self {
+        let config = origin["config"].clone();
+        let mut name = config["name"].as_str().unwrap_or("encoder").to_owned();
+        if config["supervised"] == true {
+            name.push_str(", supervised");
+        }
+        let seed = origin["seed"].as_u64().unwrap_or_default();
+        Self { name, seed, config, data: origin["data"].clone(), path: path.to_owned() }
+    }
+
     /// Id of the images that were learnt from.
     pub(crate) fn data(&self) -> &str {
         self.data["id"].as_str().unwrap_or_default()
@@ -101,7 +114,7 @@ pub(crate) fn read_all(names: &[String], console: &Console) -> Result<Vec<Option
 
 /// The rest of what [`read_all`] left open.
 pub(crate) fn complete(names: &[String], mut inits: Vec<Option<Init>>) -> Result<Vec<Init>> {
-    check_rows(inits.iter().flatten())?;
+    check_rows(inits.iter().flatten().filter_map(|init| init.pretraining.as_ref()))?;
     let first = inits.iter().flatten().find(|init| init.seed.is_some()).cloned();
     for (init, name) in inits.iter_mut().zip(names).filter(|(init, _)| init.is_none()) {
         let like = first.clone().ok_or_else(|| {
@@ -127,24 +140,23 @@ pub(crate) fn complete(names: &[String], mut inits: Vec<Option<Init>>) -> Result
 }
 
 /// Encoders of one name share a row as runs of one pretraining, so that is what they must be.
-fn check_rows<'a>(inits: impl Iterator<Item = &'a Init>) -> Result<()> {
-    let mut seen: Vec<(&Init, &Pretraining)> = Vec::new();
-    for init in inits {
-        let Some(pretraining) = &init.pretraining else { continue };
-        for (other, earlier) in seen.iter().filter(|(other, _)| other.name == init.name) {
-            let files = format!("{} and {}", earlier.path.display(), pretraining.path.display());
-            if (&earlier.config, &earlier.data) != (&pretraining.config, &pretraining.data) {
+pub(crate) fn check_rows<'a>(encoders: impl Iterator<Item = &'a Pretraining>) -> Result<()> {
+    let mut seen: Vec<&Pretraining> = Vec::new();
+    for encoder in encoders {
+        for other in seen.iter().filter(|other| other.name == encoder.name) {
+            let files = format!("{} and {}", other.path.display(), encoder.path.display());
+            if (&other.config, &other.data) != (&encoder.config, &encoder.data) {
                 bail!(
                     "{files} are both called `{}` but differ in settings or images, so they are no runs of one pretraining: judge them apart, or \
                      pretrain with another `name`",
-                    init.name
+                    encoder.name
                 );
             }
-            if other.seed == init.seed {
+            if other.seed == encoder.seed {
                 bail!("{files} are the same pretraining with the same seed: name one of them");
             }
         }
-        seen.push((init, pretraining));
+        seen.push(encoder);
     }
     Ok(())
 }
@@ -178,21 +190,11 @@ fn named(name: &str, console: &Console) -> Result<Option<Init>> {
 fn read(path: &Path) -> Result<Init> {
     let (card, weights) = encoder::read(path)?;
     let digest = weights.digest()?;
-    let config = &card.origin["config"];
-    let mut name = config["name"].as_str().unwrap_or("encoder").to_owned();
-    if config["supervised"] == true {
-        name.push_str(", supervised");
-    }
-    let seed = card.origin["seed"].as_u64().unwrap_or_default();
-    let pretraining = Some(Pretraining {
-        config: card.origin["config"].clone(),
-        data: card.origin["data"].clone(),
-        path: path.to_owned(),
-    });
+    let pretraining = Pretraining::of(&card.origin, path);
     Ok(Init {
-        name,
-        seed: Some(seed),
-        pretraining,
+        name: pretraining.name.clone(),
+        seed: Some(pretraining.seed),
+        pretraining: Some(pretraining),
         transform: card.transform,
         features: Features::Network { spec: card.model, weights: Some(Rc::new(weights)) },
         origin: json!({ "encoder": path, "digest": digest, "pretraining": card.origin }),

@@ -147,14 +147,17 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
     let mut cells: Vec<Cell> = known(&file)?;
     let all = combinations.len() * args.seeds as usize;
     for (number, (config, row, column)) in combinations.iter().enumerate() {
+        // A study of one axis has nothing to call its only row.
+        let setting = [row.as_str(), column.as_str()].into_iter().filter(|label| !label.is_empty());
+        let setting = setting.collect::<Vec<_>>().join(", ");
         for seed in seeds.clone() {
             let at = number * args.seeds as usize + (seed - args.seed) as usize + 1;
             let key = key(config, &about);
             if cells.iter().any(|cell| cell.key == key && cell.seed == seed) {
-                tracing::info!("{at}/{all}: {row}, {column}, seed {seed} is known");
+                tracing::info!("{at}/{all}: {setting}, seed {seed} is known");
                 continue;
             }
-            tracing::info!("{at}/{all}: {row}, {column}, seed {seed}");
+            tracing::info!("{at}/{all}: {setting}, seed {seed}");
             let place = args.out.join(format!("running-{}-{seed}", &key[..12]));
             std::fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
             let clock = Instant::now();
@@ -165,7 +168,7 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
                     Some(judge.one(&init, args.protocol, seed)?.accuracy)
                 }
                 Err(error) if has_diverged(&error) => {
-                    tracing::warn!("{row}, {column}, seed {seed} has no score: {error:#}");
+                    tracing::warn!("{setting}, seed {seed} has no score: {error:#}");
                     None
                 }
                 Err(error) => return Err(error),

@@ -44,6 +44,13 @@ impl Machine {
             gpus: gpus(),
         }
     }
+
+    /// Whether figures of the other can be held against those of this one, as far as can be told.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let parts =
+            |machine: &Self| (machine.processor.clone(), machine.cores, machine.vectors.clone(), machine.gpus.clone());
+        parts(self) == parts(other)
+    }
 }
 
 /// The NVIDIA driver of this machine.
@@ -122,6 +129,14 @@ mod tests {
         assert!(driver("535.183.01").is_too_old());
         assert!(!driver("580.65.06").is_too_old());
         assert!(!driver("").is_too_old());
+    }
+
+    #[test]
+    fn a_machine_of_another_processor_or_gpu_is_not_alike() {
+        let machine = Machine::here();
+        assert!(machine.is_like(&Machine { memory_gb: 1.0, ..Machine::here() }));
+        assert!(!machine.is_like(&Machine { processor: "another".into(), ..Machine::here() }));
+        assert!(!machine.is_like(&Machine { gpus: vec!["another".into()], ..Machine::here() }));
     }
 
     #[test]

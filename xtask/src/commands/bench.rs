@@ -12,7 +12,7 @@ use crate::{process, workspace};
 use anyhow::{Result, bail};
 use record::{Comparison, Record};
 use std::path::PathBuf;
-use suite::{Name, Tools};
+use suite::{Name, Place, Tools};
 
 /// Measure panal beside the same work in Python, and keep a record in docs/benchmarks/.
 #[derive(Debug, clap::Args)]
@@ -39,8 +39,10 @@ pub(crate) struct Args {
     #[arg(long = "row", value_name = "TEXT")]
     rows: Vec<String>,
     /// One round of a few rows, held against the last records; says which fell, keeps no record
-    #[arg(long, conflicts_with_all = ["suites", "rows", "rounds"])]
+    #[arg(long, conflicts_with_all = ["suites", "rows", "rounds", "device", "precision"])]
     quick: bool,
+    #[command(flatten)]
+    place: Place,
     /// Only the benches of single functions (criterion)
     #[arg(long, conflicts_with_all = ["suites", "rows", "quick"])]
     functions: bool,
@@ -85,10 +87,17 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         data: if photographs { peer::data(args.data.as_deref())? } else { PathBuf::new() },
         weights: if photographs { peer::weights(args.weights.as_deref(), "mobilenet_v2")? } else { PathBuf::new() },
         scratch: scratch.path().to_owned(),
+        place: args.place.clone(),
     };
 
     let folder = workspace::root().join("docs/benchmarks");
-    let before = record::last(&folder)?;
+    let machine = Machine::here();
+    let mut before = record::last(&folder)?;
+    // Ratios of another machine tell nothing of this one.
+    before.retain(|record| record.machine.is_like(&machine));
+    if before.is_empty() {
+        stages.note("no record is of a machine like this one: there is nothing to hold its ratios against");
+    }
     let rounds = if args.quick { 1 } else { args.rounds };
     stages.begin("measure", &format!("{rounds} rounds, panal and the peers in turn"));
     let mut records = Vec::new();

@@ -136,12 +136,37 @@ pub(super) struct Tools {
     pub(super) data: PathBuf,
     pub(super) weights: PathBuf,
     pub(super) scratch: PathBuf,
+    /// What steps run on, and what they compute in.
+    pub(super) place: Place,
+}
+
+/// Where the steps of networks are measured. The other suites run on the CPU, as their peers do.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub(super) struct Place {
+    /// What `step` runs on, for both: cpu, or cuda
+    #[arg(long, value_name = "cpu|cuda", default_value = "cpu", value_parser = ["cpu", "cuda"])]
+    pub(super) device: String,
+    /// What `step` computes in, for both: f32, or bf16 (mixed precision; autocast for the peer)
+    #[arg(long, value_name = "f32|bf16", default_value = "f32", value_parser = ["f32", "bf16"])]
+    pub(super) precision: String,
+}
+
+impl Place {
+    /// What sets a row apart from that of the CPU in single precision.
+    fn label(&self) -> String {
+        let parts = [(&self.device, "cpu"), (&self.precision, "f32")];
+        parts.iter().filter(|(part, usual)| part != usual).map(|(part, _)| format!(", {part}")).collect()
+    }
 }
 
 impl Tools {
     /// On the CPU, where the peers are.
     fn panal(&self, args: &[&str], read: Read) -> Program {
-        let common = ["--device", "cpu", "--quiet", "--json"];
+        self.panal_on("cpu", args, read)
+    }
+
+    fn panal_on(&self, device: &str, args: &[&str], read: Read) -> Program {
+        let common = ["--device", device, "--quiet", "--json"];
         let args = args.iter().chain(&common).map(ToString::to_string).collect();
         Program { program: self.panal.clone(), args, read }
     }
@@ -222,19 +247,20 @@ fn lab(tools: &Tools) -> Suite {
 
 fn step(tools: &Tools) -> Suite {
     let (mut rows, mut programs) = (Vec::new(), Vec::new());
+    let Place { device, precision } = &tools.place;
     for arch in ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0"] {
         for (mode, word, batches) in
             [("training", "train", &[1, 16, 64][..]), ("evaluation", "eval", &[1, 16, 64, 256])]
         {
             for batch in batches {
-                let name = format!("{arch}, {mode}, batch {batch}");
+                let name = format!("{arch}, {mode}, batch {batch}{}", tools.place.label());
                 let batch = batch.to_string();
-                let mut args = vec!["bench", "step", arch, "--batch", &batch, "--steps", "5"];
+                let mut args = vec!["bench", "step", arch, "--batch", &batch, "--steps", "5", "--precision", precision];
                 args.extend((word == "eval").then_some("--eval"));
-                programs.push(tools.panal(&args, Read::Bench(format!("panal {name}"))));
+                programs.push(tools.panal_on(device, &args, Read::Bench(format!("panal {name}"))));
                 for (how, names) in [("eager", &["eager", "eager memory"]), ("compile", &["compile", "compile memory"])]
                 {
-                    let args = [arch, word, &batch, "5", how];
+                    let args = [arch, word, &batch, "5", how, device, precision];
                     let read = Read::Lines(format!("PyTorch {name} "), names);
                     programs.push(tools.python(&tools.ours.join("step.py"), &args, read));
                     let (unit, ours) = (Unit::ImagesPerSecond, format!("panal {name}"));
@@ -242,13 +268,16 @@ fn step(tools: &Tools) -> Suite {
                     let peers = vec![format!("PyTorch {name} {how}")];
                     rows.push(Row { name: format!("{name}{suffix}"), unit, ours, peers, asked: Some(asked) });
                 }
-                rows.push(Row {
-                    name: format!("{name}, memory"),
-                    unit: Unit::Megabytes,
-                    ours: format!("panal {name} memory"),
-                    peers: vec![format!("PyTorch {name} eager memory")],
-                    asked: Some(1.0),
-                });
+                // panal counts the memory of its process alone, not that of a GPU.
+                if device == "cpu" {
+                    rows.push(Row {
+                        name: format!("{name}, memory"),
+                        unit: Unit::Megabytes,
+                        ours: format!("panal {name} memory"),
+                        peers: vec![format!("PyTorch {name} eager memory")],
+                        asked: Some(1.0),
+                    });
+                }
             }
         }
     }
@@ -457,6 +486,7 @@ mod tests {
             data: path("data"),
             weights: path("weights.safetensors"),
             scratch: path("scratch"),
+            place: Place { device: "cpu".into(), precision: "f32".into() },
         }
     }
 
@@ -475,7 +505,21 @@ mod tests {
         step.keep(|row| row == "mobilenet_v2, training, batch 16");
         let commands: Vec<String> = step.programs.iter().map(Program::words).collect();
         assert_eq!(commands.len(), 2, "{commands:#?}");
-        assert!(commands[1].ends_with("eager"), "{commands:?}");
+        assert!(commands[1].ends_with("eager cpu f32"), "{commands:?}");
+    }
+
+    #[test]
+    fn steps_on_a_gpu_are_rows_of_their_own_for_both() {
+        let place = Place { device: "cuda".into(), precision: "bf16".into() };
+        let mut step = step(&Tools { place, ..tools() });
+        step.keep(|row| row.starts_with("resnet50, training, batch 64"));
+        let names: Vec<&str> = step.rows.iter().map(|row| row.name.as_str()).collect();
+        let name = "resnet50, training, batch 64, cuda, bf16";
+        assert_eq!(names, [name.to_owned(), format!("{name}, against compile")]);
+        let commands: Vec<String> = step.programs.iter().map(Program::words).collect();
+        assert_eq!(commands.len(), 3, "{commands:#?}");
+        assert!(commands[0].contains("--precision bf16 --device cuda"), "{commands:?}");
+        assert!(commands[1].ends_with("eager cuda bf16") && commands[2].ends_with("compile cuda bf16"), "{commands:?}");
     }
 
     #[test]

@@ -42,8 +42,10 @@ pub enum Part {
 /// `_train` use the batch's statistics, move the running ones, and draw dropout and stochastic depth from the generator
 /// handed in, never from torch's own. Neither turns gradients on or off: wrap evaluation in [`tch::no_grad`].
 ///
-/// On the CPU the convolutions' weights are laid out channels-last, and with them everything that is computed, whatever
-/// the layout of the images.
+/// The convolutions' weights are laid out channels-last, but on MPS, and with them everything that is computed, whatever
+/// the layout of the images. Images in bfloat16 make it compute in mixed precision ([`Precision`](panal_tensor::Precision)):
+/// convolutions and what lies between them in the images' element type, parameters, running statistics, features and logits
+/// in f32.
 #[derive(Debug)]
 pub struct Classifier {
     spec: ModelSpec,
@@ -66,7 +68,7 @@ impl Classifier {
         spec.check()?;
         let arch = spec.arch;
         let mut store = Store::new(device, seed);
-        if device == Device::Cpu {
+        if device != Device::Mps {
             store = store.with_channels_last();
         }
         let backbone: Box<dyn Backbone> = match arch.family() {
@@ -86,8 +88,8 @@ impl Classifier {
     /// Features of images, in evaluation.
     ///
     /// # Shapes
-    /// - `images`: `[N, 3, H, W]` f32, normalised, on the network's device; any strides
-    /// - returns: `[N, d]` with `d` = [`feature_dim`](Self::feature_dim), the pooled activations before dropout and head
+    /// - `images`: `[N, 3, H, W]` f32 or bf16, normalised, on the network's device; any strides
+    /// - returns: `[N, d]` f32 with `d` = [`feature_dim`](Self::feature_dim), the pooled activations before dropout and head
     ///
     /// # Errors
     /// [`ModelError::Input`] for images of another form, [`ModelError::Tensor`] where the device fails.
@@ -272,10 +274,14 @@ impl Classifier {
         Ok(self.backbone.features(images, mode).doing("compute features")?)
     }
 
-    /// The feature maps before pooling, in evaluation: `[N, d, h, w]`.
+    /// The feature maps before pooling, in evaluation: `[N, d, h, w]` f32.
     pub(crate) fn maps(&self, images: &Tensor) -> Result<Tensor, ModelError> {
         self.check_images(images)?;
-        Ok(self.backbone.maps(images, &mut Eval).doing("compute feature maps")?)
+        Ok(self
+            .backbone
+            .maps(images, &mut Eval)
+            .and_then(|maps| maps.f_to_kind(Kind::Float))
+            .doing("compute feature maps")?)
     }
 
     /// How many times height and width shrink, rounding up.
@@ -289,14 +295,15 @@ impl Classifier {
 
     fn apply_head(&self, features: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, ModelError> {
         let dim = self.feature_dim() as i64;
-        self.check("features", &format!("[N, {dim}]"), features, |size| matches!(*size, [n, d] if n > 0 && d == dim))?;
+        let fits = |size: &[i64]| matches!(*size, [n, d] if n > 0 && d == dim);
+        self.check("features", &format!("[N, {dim}] of Float"), features, &[Kind::Float], fits)?;
         let logits = mode.dropout(features.shallow_clone(), self.dropout).and_then(|kept| self.head.forward(&kept));
         Ok(logits.doing("compute logits")?)
     }
 
     fn check_images(&self, images: &Tensor) -> Result<(), ModelError> {
         let fits = |size: &[i64]| matches!(*size, [n, 3, height, width] if n > 0 && height > 0 && width > 0);
-        self.check("images", "[N, 3, H, W]", images, fits)
+        self.check("images", "[N, 3, H, W] of Float or BFloat16", images, &[Kind::Float, Kind::BFloat16], fits)
     }
 
     fn check(
@@ -304,15 +311,16 @@ impl Classifier {
         what: &'static str,
         shape: &str,
         tensor: &Tensor,
+        kinds: &[Kind],
         fits: impl Fn(&[i64]) -> bool,
     ) -> Result<(), ModelError> {
         let (size, kind, device) = (tensor.size(), tensor.kind(), tensor.device());
-        if fits(&size) && kind == Kind::Float && device == self.device() {
+        if fits(&size) && kinds.contains(&kind) && device == self.device() {
             return Ok(());
         }
         Err(ModelError::Input {
             what,
-            expected: format!("{shape} of Float on {:?}, none of them empty", self.device()),
+            expected: format!("{shape} on {:?}, none of them empty", self.device()),
             got: format!("{size:?} of {kind:?} on {device:?}"),
         })
     }

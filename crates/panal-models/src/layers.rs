@@ -56,7 +56,8 @@ impl ConvSpec {
     }
 }
 
-/// `torch.nn.Conv2d`: `[N, inputs, H, W]` to `[N, outputs, ceil(H / stride), ceil(W / stride)]` for odd kernels.
+/// `torch.nn.Conv2d`: `[N, inputs, H, W]` to `[N, outputs, ceil(H / stride), ceil(W / stride)]` for odd kernels, in the element
+/// type of what it is given; the weights stay as they are and are rounded for each pass.
 #[derive(Debug)]
 pub(crate) struct Conv {
     weight: Tensor,
@@ -83,7 +84,9 @@ impl Conv {
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let ConvSpec { kernel, stride, groups, .. } = self.spec;
         let padding = (kernel - 1) / 2;
-        x.f_conv2d(&self.weight, self.bias.as_ref(), [stride, stride], [padding, padding], [1, 1], groups)
+        let weight = self.weight.f_to_kind(x.kind())?;
+        let bias = self.bias.as_ref().map(|bias| bias.f_to_kind(x.kind())).transpose()?;
+        x.f_conv2d(&weight, bias.as_ref(), [stride, stride], [padding, padding], [1, 1], groups)
     }
 
     /// One convolution that does what this one, which has no bias, and then `norm` in evaluation do: with
@@ -260,9 +263,9 @@ impl Linear {
     }
 }
 
-/// The mean over height and width: `[N, C, H, W]` to `[N, C]`.
+/// The mean over height and width: `[N, C, H, W]` to `[N, C]`, f32.
 pub(crate) fn global_average(x: &Tensor) -> Result<Tensor, TchError> {
-    x.f_adaptive_avg_pool2d([1, 1])?.f_flatten(1, -1)
+    x.f_adaptive_avg_pool2d([1, 1])?.f_flatten(1, -1)?.f_to_kind(Kind::Float)
 }
 
 /// torchvision's `_make_divisible(value, 8)`: the nearest multiple of 8, at least 8 and at least 90 % of `value`.

@@ -64,7 +64,7 @@ impl Train<'_> {
         let count = shape.iter().product::<i64>() as usize;
         let mask: Vec<f32> =
             (0..count).map(|_| if self.0.random_bool(keep) { (1.0 / keep) as f32 } else { 0.0 }).collect();
-        x.f_mul(&Tensor::f_from_slice(&mask)?.f_view(shape)?.f_to(x.device())?)
+        x.f_mul(&Tensor::f_from_slice(&mask)?.f_view(shape)?.f_to_kind(x.kind())?.f_to(x.device())?)
     }
 }
 

@@ -102,6 +102,7 @@ fn row(row: &Row) -> Flat {
         ("seconds_data", json!(row.seconds_by_part.data)),
         ("seconds_features", json!(row.seconds_by_part.features)),
         ("seconds_train", json!(row.seconds_by_part.train)),
+        ("seconds_waiting", json!(row.seconds_by_part.waiting)),
         ("seconds_evaluate", json!(row.seconds_by_part.evaluate)),
         ("images_per_second", json!(row.images_per_second)),
         ("energy_wh", json!(row.energy.as_ref().map(|energy| energy.watt_hours.mean))),

@@ -217,6 +217,10 @@ pub struct Seconds {
     pub features: f64,
     /// Training.
     pub train: f64,
+    /// Of these, waiting for images; at most so many where a GPU had something to compute meanwhile. 0 in records that are older than
+    /// this.
+    #[serde(default)]
+    pub waiting: f64,
     /// Evaluating.
     pub evaluate: f64,
 }

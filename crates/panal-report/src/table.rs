@@ -286,6 +286,7 @@ fn row(runs: &[&RunRecord], warnings: &mut Vec<String>) -> Result<Row, ReportErr
             data: mean(|s| s.data),
             features: mean(|s| s.features),
             train: mean(|s| s.train),
+            waiting: mean(|s| s.waiting),
             evaluate: mean(|s| s.evaluate),
         },
         images_per_second: (!speeds.is_empty()).then(|| speeds.iter().sum::<f64>() / speeds.len() as f64),

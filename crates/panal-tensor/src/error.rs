@@ -20,6 +20,9 @@ pub enum TensorError {
     /// Text that names no device.
     #[error("`{0}` is no device: use auto, cpu, cuda, cuda:N or mps")]
     DeviceName(String),
+    /// Text that names no precision.
+    #[error("`{0}` is no precision: use f32 or bf16")]
+    PrecisionName(String),
     /// A device that was asked for cannot be used.
     #[error("device {device} cannot be used: {found}\n  = {remedy}")]
     DeviceAbsent {

@@ -78,11 +78,24 @@ fn images_of(values: &Tensor, shape: [usize; 3], device: Device) -> Result<Tenso
             got: values.numel(),
         });
     }
-    values
-        .f_view(nhwc)
-        .and_then(|images| images.f_to(device))
-        .and_then(|images| images.f_permute([0, 3, 1, 2]))
-        .doing(format_args!("put {n} images of {h} x {w} pixels on {}", crate::device_name(device)))
+    let doing = format_args!("lay out {n} images of {h} x {w} pixels");
+    let images = to_device(&values.f_view(nhwc).doing(doing)?, device)?;
+    images.f_permute([0, 3, 1, 2]).doing(doing)
+}
+
+/// A tensor of the CPU on `device`; on the CPU, the same tensor. To a CUDA device it goes from page-locked memory and in the
+/// order of that device's work: the caller goes on at once, and what is computed there later waits for it.
+///
+/// # Errors
+/// [`TensorError::Torch`] where the device fails.
+pub fn to_device(tensor: &Tensor, device: Device) -> Result<Tensor, TensorError> {
+    let moved = match device {
+        Device::Cuda(_) => {
+            tensor.f_pin_memory(device).and_then(|pinned| pinned.f_to_device_(device, tensor.kind(), true, false))
+        }
+        _ => tensor.f_to(device),
+    };
+    moved.doing(format_args!("put a tensor of shape {:?} on {}", tensor.size(), crate::device_name(device)))
 }
 
 /// Class indices into a tensor `[n]` i64 on `device`.
@@ -90,9 +103,5 @@ fn images_of(values: &Tensor, shape: [usize; 3], device: Device) -> Result<Tenso
 /// # Errors
 /// [`TensorError::Torch`] where the device fails.
 pub fn labels_to_tensor(labels: &[i64], device: Device) -> Result<Tensor, TensorError> {
-    Tensor::f_from_slice(labels).and_then(|labels| labels.f_to(device)).doing(format_args!(
-        "put {} labels on {}",
-        labels.len(),
-        crate::device_name(device)
-    ))
+    to_device(&Tensor::f_from_slice(labels).doing("make a tensor of labels")?, device)
 }

@@ -6,6 +6,7 @@ mod error;
 mod images;
 mod init;
 mod memory_format;
+mod precision;
 mod raw;
 mod store;
 mod weights;
@@ -15,8 +16,9 @@ pub use device::{
     set_threads,
 };
 pub use error::{Doing, FileFault, TensorError};
-pub use images::{batch_to_tensors, labels_to_tensor, pixels_to_tensor, tensor_pixels};
+pub use images::{batch_to_tensors, labels_to_tensor, pixels_to_tensor, tensor_pixels, to_device};
 pub use init::Init;
 pub use memory_format::{channels_last, is_channels_last};
+pub use precision::Precision;
 pub use store::{LoadOptions, LoadReport, Role, Store};
 pub use weights::{Weights, parse_weights, read_weights, write_safetensors};

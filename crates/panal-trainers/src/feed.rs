@@ -1,7 +1,7 @@
 //! What a training step is fed with: images from a loader, or features that were computed once. Nothing learns here.
 
 use panal_data::Loader;
-use panal_tensor::batch_to_tensors;
+use panal_tensor::{Precision, batch_to_tensors};
 use tch::{Device, Tensor};
 
 use crate::TrainError;
@@ -30,17 +30,18 @@ impl Feed {
         }
     }
 
-    /// The batches of `epoch` from batch `first` on, on `device`.
+    /// The batches of `epoch` from batch `first` on, on `device`; images in `precision`, features as they are.
     pub(crate) fn epoch_from<'a>(
         &'a self,
         epoch: u64,
         first: usize,
         device: Device,
+        precision: Precision,
     ) -> Box<dyn Iterator<Item = Result<Examples, TrainError>> + 'a> {
         match self {
             Feed::Images(loader) => Box::new(loader.epoch_from(epoch, first).map(move |batch| {
                 let (input, labels) = batch_to_tensors(batch?, device)?;
-                Ok(Examples { input, labels })
+                Ok(Examples { input: precision.of(&input)?, labels })
             })),
             Feed::Features { values, labels, order } => {
                 let batches: Vec<Vec<i64>> = order

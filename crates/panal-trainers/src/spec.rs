@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use panal_models::Part;
 use panal_optim::{OptimizerSpec, ScheduleSpec};
+use panal_tensor::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -30,6 +31,15 @@ pub struct PhaseSpec {
     /// Share of the target's mass that is spread evenly over all classes; in `[0, 1)`.
     #[serde(default)]
     pub label_smoothing: f64,
+    /// What the network computes its training steps in, `"f32"` or `"bf16"`; evaluation, and features that are computed once for the
+    /// phase, are f32 in either.
+    #[serde(default, skip_serializing_if = "is_single")]
+    pub precision: Precision,
+}
+
+/// For specs that leave out what is as it always was.
+pub(crate) fn is_single(precision: &Precision) -> bool {
+    *precision == Precision::F32
 }
 
 impl PhaseSpec {
@@ -43,6 +53,7 @@ impl PhaseSpec {
             schedule: ScheduleSpec::default(),
             lr_scale: BTreeMap::new(),
             label_smoothing: 0.0,
+            precision: Precision::F32,
         }
     }
 

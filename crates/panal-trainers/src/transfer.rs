@@ -69,6 +69,9 @@ pub struct Seconds {
     pub features: f64,
     /// Training steps, with the loading of their images.
     pub train: f64,
+    /// Of these, waiting for images. On a GPU, which may have had something to compute meanwhile, it is a bound on what they held up.
+    #[serde(default)]
+    pub waiting: f64,
     /// Evaluation.
     pub evaluate: f64,
 }
@@ -101,6 +104,8 @@ struct Running {
     correct: u64,
     images: u64,
     seconds: f64,
+    #[serde(default)]
+    waiting: f64,
     lr: f64,
 }
 
@@ -156,8 +161,10 @@ impl Transfer<'_> {
                 let epoch = state.epochs.len();
                 let steps = feed.batches();
                 let mut clock = Instant::now();
-                for examples in feed.epoch_from(epoch as u64, state.step, model.device()) {
+                let mut batches = feed.epoch_from(epoch as u64, state.step, model.device(), phase.precision).peekable();
+                while let Some(examples) = batches.next() {
                     let examples = examples?;
+                    state.running.waiting += clock.elapsed().as_secs_f64();
                     let mut rng = keyed_rng(self.seed, &[NETWORK_STREAM, epoch as u64, state.step as u64]);
                     let logits = match (&frozen, phase.train) {
                         (Some(frozen), _) => model.head_eval(&frozen.features(&examples.input)?)?,
@@ -165,19 +172,24 @@ impl Transfer<'_> {
                         (None, Part::All) => model.forward_train(&examples.input, &mut rng)?,
                     };
                     let loss = panal_losses::cross_entropy(&logits, &examples.labels, phase.label_smoothing)?;
-                    let value = loss.double_value(&[]);
                     let at =
                         Progress { epoch: state.epoch, epochs: phase.epochs, step: state.step, steps_per_epoch: steps };
                     let lr = phase.lr * phase.schedule.factor(at);
-                    if !value.is_finite() {
-                        return Err(diverged(value, &state, lr, &keeper));
-                    }
                     optimizer.zero_grad()?;
                     loss.f_backward()?;
                     optimizer.step(lr)?;
 
+                    // A GPU is still at it: meanwhile it is sent the next images, and only then asked how this step went.
+                    if model.device().is_cuda() {
+                        let waiting = Instant::now();
+                        let _ = batches.peek();
+                        state.running.waiting += waiting.elapsed().as_secs_f64();
+                    }
                     let images = examples.labels.size()[0] as usize;
-                    let right = correct(&logits, &examples.labels)?;
+                    let (value, right) = loss_and_correct(&loss, &logits, &examples.labels)?;
+                    if !value.is_finite() {
+                        return Err(diverged(value, &state, lr, &keeper));
+                    }
                     log.step(&StepLog {
                         phase: state.phase,
                         epoch: state.epoch,
@@ -302,6 +314,7 @@ impl State {
             self.best_epoch = epoch;
         }
         self.seconds.train += running.seconds;
+        self.seconds.waiting += running.waiting;
         self.seconds.evaluate += eval_seconds;
         (self.epoch, self.step) = (self.epoch + 1, 0);
         let images = running.images as f64;
@@ -350,10 +363,12 @@ fn groups(model: &Classifier, phase: &PhaseSpec, index: usize) -> Result<Vec<Par
     }
 }
 
-/// How many of the batch are right.
-fn correct(logits: &Tensor, labels: &Tensor) -> Result<u64, TrainError> {
-    let right = logits.f_argmax(1, false)?.f_eq_tensor(labels)?.f_sum(Kind::Int64)?;
-    Ok(right.int64_value(&[]) as u64)
+/// The loss, and how many of the batch are right; read from the device together, since each reading waits for it.
+fn loss_and_correct(loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<(f64, u64), TrainError> {
+    let right = logits.f_argmax(1, false)?.f_eq_tensor(labels)?.f_sum(Kind::Float)?;
+    let both = Vec::<f32>::try_from(Tensor::f_stack(&[loss.f_detach()?, right], 0)?)?;
+    let [loss, right] = both[..] else { unreachable!("two scalars were stacked") };
+    Ok((f64::from(loss), right as u64))
 }
 
 /// What was predicted after the last epoch and after the best, where there was one.

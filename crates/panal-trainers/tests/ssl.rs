@@ -12,6 +12,7 @@ use common::{PLAIN, Stripes, split};
 use panal_data::AugmentSpec;
 use panal_models::{Classifier, ModelSpec, Projector, Stem};
 use panal_optim::{LrScaling, OptimizerSpec, ScheduleSpec, Sgd};
+use panal_tensor::Precision;
 use panal_trainers::{
     AugmentOn, CheckpointSpec, ContrastiveLoss, KnnWatch, Log, Pretrained, SimClr, SimClrSpec, SslEpoch, SslStep,
     TrainError, Views, Watch,
@@ -145,7 +146,9 @@ impl Log for StopAfter<'_> {
 
 #[test]
 fn stopped_after_any_step_it_ends_with_the_same_bits() {
-    for spec in [spec(), SimClrSpec { micro_batch: Some(2), ..spec() }] {
+    let variants =
+        [spec(), SimClrSpec { micro_batch: Some(2), ..spec() }, SimClrSpec { precision: Precision::Bf16, ..spec() }];
+    for spec in variants {
         let whole = end_state(&spec, None, &mut panal_trainers::Silent, &GO).unwrap();
         for steps in [1, 2, 5, 8] {
             let folder = tempfile::tempdir().unwrap();

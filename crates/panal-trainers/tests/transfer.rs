@@ -6,8 +6,9 @@ use std::sync::atomic::AtomicBool;
 
 use common::{PLAIN, RANDOM, model, network, phases, run, split};
 use panal_models::Classifier;
+use panal_tensor::Precision;
 use panal_trainers::{Part, Silent, TrainError, Transfer};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 static GO: AtomicBool = AtomicBool::new(false);
 
@@ -94,6 +95,32 @@ fn stripes_are_learnt() {
     assert!(last.train_loss < 0.5 * first.train_loss, "{} to {}", first.train_loss, last.train_loss);
     assert!(last.eval.accuracy >= 0.9, "{:?}", outcome.epochs);
     assert_eq!((outcome.images, last.eval.images), (5 * 64, 32));
+}
+
+#[test]
+fn mixed_precision_learns_and_leaves_everything_that_is_kept_in_single_precision() {
+    let phases = phases(
+        "{ epochs = 5, train = 'all', lr = 0.005, precision = 'bf16', schedule = { kind = 'cosine', warmup_epochs = 1 } }",
+    );
+    assert_eq!(phases[0].precision, Precision::Bf16);
+    let mut model = network("resnet18", 0);
+    let transfer = Transfer {
+        train: split(64, 1, PLAIN),
+        eval: split(32, 2, PLAIN),
+        phases: &phases,
+        batch: 8,
+        eval_batch: 32,
+        seed: 3,
+        threads: Some(1),
+        checkpoint: None,
+        stop: &GO,
+    };
+    let outcome = transfer.run(&mut model, &mut Silent).unwrap();
+    assert!(outcome.epochs[4].eval.accuracy >= 0.9, "{:?}", outcome.epochs);
+    assert!(outcome.seconds.waiting > 0.0 && outcome.seconds.waiting < outcome.seconds.train, "{:?}", outcome.seconds);
+    let single = [Kind::Float, Kind::Int64];
+    assert!(model.store().iter().all(|(_, tensor, _)| single.contains(&tensor.kind())));
+    assert_eq!(outcome.last.logits.kind(), Kind::Float);
 }
 
 #[test]

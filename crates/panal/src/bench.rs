@@ -84,7 +84,7 @@ fn step(args: &StepArgs, global: &Global) -> Result<Value> {
     let network = Classifier::new(&ModelSpec::new(arch, 2), device, 0)?;
     let (batch, side) = (args.batch as i64, args.size as i64);
     let pixels = Tensor::f_randn([batch, 3, side, side], (Kind::Float, device))?;
-    let images = channels_last(&pixels)?;
+    let images = args.precision.of(&channels_last(&pixels)?)?;
     let labels = Tensor::f_zeros([batch], (Kind::Int64, device))?;
     let folded = network.folded()?;
     let groups = vec![ParamGroup { name: "all".into(), params: network.trainable(), lr_scale: 1.0 }];
@@ -107,7 +107,7 @@ fn step(args: &StepArgs, global: &Global) -> Result<Value> {
         seconds.push(clock.elapsed().as_secs_f64());
     }
     let mode = if args.eval { "evaluation" } else { "training" };
-    Ok(report(&format!("{arch}, {mode}, batch {batch}"), args.batch, &seconds[WARM_UP..]))
+    Ok(report(&format!("{arch}, {mode}, batch {batch}, {}", args.precision), args.batch, &seconds[WARM_UP..]))
 }
 
 fn report(what: &str, images: usize, seconds: &[f64]) -> Value {

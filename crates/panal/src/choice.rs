@@ -55,7 +55,8 @@ fn flags(args: &LabArgs, data: Option<&str>) -> Vec<(&'static str, Value)> {
 
 /// A preset or file as it is, nothing of the command line applied.
 fn unchanged(config: &ConfigArgs) -> Result<Lab> {
-    config::load(&ConfigArgs { model: None, batch: None, lr: None, sets: Vec::new(), ..config.clone() }, &[])
+    let plain = ConfigArgs { model: None, batch: None, lr: None, precision: None, sets: Vec::new(), ..config.clone() };
+    config::load(&plain, &[])
 }
 
 /// Whether everything that the default lab needs can be had; if not, the first thing that can't and why, in one line.

@@ -156,7 +156,8 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 pub(crate) fn load(args: &ConfigArgs, extra: &[(&str, Value)]) -> Result<Lab> {
     let batch = args.batch.map(|batch| ("batch", Value::Integer(batch)));
     let lr = args.lr.map(|lr| ("defaults.lr", Value::Float(lr)));
-    let extra: Vec<_> = batch.into_iter().chain(lr).chain(extra.iter().cloned()).collect();
+    let precision = args.precision.map(|kind| ("defaults.precision", Value::String(kind.to_string())));
+    let extra: Vec<_> = batch.into_iter().chain(lr).chain(precision).chain(extra.iter().cloned()).collect();
     let (origin, table) = read_table(args, PRESETS, DEFAULT_PRESET, &extra)?;
     resolve(table).with_context(|| format!("in {origin}"))
 }

@@ -135,7 +135,7 @@ fn every_row_and_class_has_its_scores() {
     assert_eq!(classes.len(), 1 + 4);
     assert_eq!(classes[4][..3], ["second", "bees", "1.000 ± 0.000"]);
     let time = lines(section(&document, "time"));
-    assert_eq!(time[2], ["second", "10.5 ± 0.7", "4.0", "3.0", "2.0", "1.0", "244.0", "—", "—", "—", "cpu"]);
+    assert_eq!(time[2], ["second", "10.5 ± 0.7", "4.0", "3.0", "0.5", "2.0", "1.0", "244.0", "—", "—", "—", "cpu"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use panal_augment::{AugmentError, Augmenter, ImageBank};
 use panal_data::{AugmentSpec, DataSource, Loader, LoaderSpec};
-use panal_tensor::{batch_to_tensors, tensor_pixels};
+use panal_tensor::{batch_to_tensors, tensor_pixels, to_device};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
@@ -179,7 +179,7 @@ impl Part<'_> {
     /// The views on the device: `[2M, 3, H, W]`, those of an image adjacent; the same values each time.
     pub(super) fn views(&self) -> Result<Tensor, TrainError> {
         match self {
-            Self::OnHost { views, device } => Ok(views.f_to_device(*device)?),
+            Self::OnHost { views, device } => Ok(to_device(views, *device)?),
             Self::ToDraw { bank, augmenter, images, epoch, seed } => {
                 Ok(augmenter.views(bank, images, *epoch, 2, *seed)?)
             }

@@ -146,7 +146,7 @@ impl SimClr<'_> {
             while state.step < steps {
                 let parts = views.by_ref().take(micro_batches).collect::<Result<Vec<_>, _>>()?;
                 state.running.waiting += clock.elapsed().as_secs_f64();
-                let net = Net::new(encoder, projector);
+                let net = Net::new(encoder, projector, spec.precision);
                 optimizer.zero_grad()?;
                 let at = [state.epoch as u64, state.step as u64];
                 let taken = net.gradient(&parts, &spec.loss, self.seed, at)?;

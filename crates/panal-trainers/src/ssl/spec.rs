@@ -3,11 +3,13 @@
 use panal_losses::{Negatives, Similarity};
 use panal_models::ProjectorSpec;
 use panal_optim::{Lars, LrScaling, OptimizerSpec, ScheduleSpec};
+use panal_tensor::Precision;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::TrainError;
 use crate::frozen::KnnSpec;
+use crate::spec::is_single;
 
 /// From so many rows on, NT-Xent is computed in blocks: the matrix of similarities would take 256 MB.
 const TILED_ROWS: i64 = 8192;
@@ -46,6 +48,9 @@ pub struct SimClrSpec {
     /// How the learning rate moves.
     #[serde(default = "warm_cosine")]
     pub schedule: ScheduleSpec,
+    /// What the encoder computes in, `"f32"` or `"bf16"`; projection head, loss and what nearest neighbours are asked of are f32 in either.
+    #[serde(default, skip_serializing_if = "is_single")]
+    pub precision: Precision,
     /// How often nearest neighbours are asked what the features are worth; never if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub knn: Option<KnnWatch>,
@@ -191,6 +196,7 @@ impl SimClrSpec {
             lr: default_lr(),
             lr_scaling: linear(),
             schedule: warm_cosine(),
+            precision: Precision::F32,
             knn: None,
         }
     }

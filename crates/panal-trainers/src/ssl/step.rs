@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use panal_data::keyed_rng;
 use panal_models::{Classifier, Projector};
-use panal_tensor::Role;
+use panal_tensor::{Precision, Role};
 use tch::{Kind, Tensor, no_grad};
 
 use super::ContrastiveLoss;
@@ -20,6 +20,7 @@ const NETWORK_STREAM: u64 = 0x7373_6c6e_6574_0000;
 pub(super) struct Net<'a> {
     encoder: &'a Classifier,
     projector: &'a Projector,
+    precision: Precision,
     /// Seconds that went by until views were on the device.
     waited: Cell<f64>,
 }
@@ -37,8 +38,8 @@ pub(super) struct Step {
 }
 
 impl<'a> Net<'a> {
-    pub(super) fn new(encoder: &'a Classifier, projector: &'a Projector) -> Self {
-        Self { encoder, projector, waited: Cell::new(0.0) }
+    pub(super) fn new(encoder: &'a Classifier, projector: &'a Projector, precision: Precision) -> Self {
+        Self { encoder, projector, precision, waited: Cell::new(0.0) }
     }
 
     /// Adds the gradient of the loss over all of `parts` to every parameter. One part is the plain step. With several, the
@@ -118,7 +119,7 @@ impl<'a> Net<'a> {
         let views = part.views()?;
         self.waited.set(self.waited.get() + clock.elapsed().as_secs_f64());
         let mut rng = keyed_rng(seed, &[NETWORK_STREAM, epoch, step, number as u64]);
-        let h = self.encoder.features_train(&views, &mut rng)?;
+        let h = self.encoder.features_train(&self.precision.of(&views)?, &mut rng)?;
         let z = self.projector.forward_train(&h)?;
         Ok((h, z))
     }
@@ -182,13 +183,13 @@ mod tests {
         let loss = ContrastiveLoss::default();
         let parts = parts(&images(12), 4);
         let (encoder, projector) = networks();
-        let net = Net::new(&encoder, &projector);
+        let net = Net::new(&encoder, &projector, Precision::F32);
         let two = net.gradient(&parts, &loss, 7, [2, 3]).unwrap();
         let cached = outcome(&encoder, &projector);
 
         // One graph over all parts, batch norm seeing part after part: what the two passes stand for.
         let (encoder, projector) = networks();
-        let net = Net::new(&encoder, &projector);
+        let net = Net::new(&encoder, &projector, Precision::F32);
         let z: Vec<Tensor> =
             parts.iter().enumerate().map(|(number, part)| net.embed(part, 7, [2, 3], number).unwrap().1).collect();
         let value = loss.of(&Tensor::cat(&z, 0)).unwrap();
@@ -208,7 +209,7 @@ mod tests {
     fn one_part_is_the_plain_step_and_what_micro_batches_change_is_batch_norm() {
         let loss = ContrastiveLoss::default();
         let (encoder, projector) = networks();
-        let net = Net::new(&encoder, &projector);
+        let net = Net::new(&encoder, &projector, Precision::F32);
         let whole = net.gradient(&parts(&images(12), 12), &loss, 7, [0, 0]).unwrap();
         let plain = outcome(&encoder, &projector);
         forget(&encoder, &projector);
@@ -223,7 +224,7 @@ mod tests {
     #[test]
     fn a_loss_that_is_no_number_leaves_no_gradient() {
         let (encoder, projector) = networks();
-        let net = Net::new(&encoder, &projector);
+        let net = Net::new(&encoder, &projector, Precision::F32);
         for rows in [8, 4] {
             let parts = parts(&(images(8) * f64::NAN), rows);
             let step = net.gradient(&parts, &ContrastiveLoss::default(), 7, [0, 0]).unwrap();

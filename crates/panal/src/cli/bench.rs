@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use panal_tensor::Precision;
 
 use super::at_least_one;
 
@@ -63,6 +64,10 @@ pub(crate) struct StepArgs {
     /// Steps that are timed, after two that are not
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one)]
     pub(crate) steps: usize,
+
+    /// What steps compute in: f32, or bf16 (mixed precision)
+    #[arg(long, value_name = "f32|bf16", default_value_t = Precision::F32)]
+    pub(crate) precision: Precision,
 
     /// Height and width of the images
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = at_least_one)]

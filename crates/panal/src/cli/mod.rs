@@ -9,7 +9,7 @@ mod ssl;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use panal_tensor::DeviceChoice;
+use panal_tensor::{DeviceChoice, Precision};
 
 pub(crate) use self::bench::*;
 pub(crate) use self::energy::*;
@@ -104,6 +104,10 @@ pub(crate) struct ConfigArgs {
     /// Learning rate of every phase that has none of its own
     #[arg(long, value_name = "LR", allow_negative_numbers = true)]
     pub(crate) lr: Option<f64>,
+
+    /// What training steps compute in: f32, or bf16 (mixed precision, for GPUs that multiply in it)
+    #[arg(long, value_name = "f32|bf16")]
+    pub(crate) precision: Option<Precision>,
 
     /// Change any other setting, as in `--set row.0.phases.0.epochs=3`
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -123,6 +123,7 @@ pub(crate) fn load(args: &FewshotStudyArgs, method: Option<FewshotMethod>, lr: O
         model: None,
         batch: None,
         lr: None,
+        precision: None,
         sets: Vec::new(),
         skip_bad: args.skip_bad,
         checkpoint_every: 0.0,

@@ -129,12 +129,13 @@ pub(crate) fn load(args: &ConfigArgs, extra: &[(&str, Value)]) -> Result<Pretrai
     resolve(table).with_context(|| format!("in {origin}"))
 }
 
-/// What `--model`, `--batch` and `--lr` mean here.
+/// What `--model`, `--batch`, `--lr` and `--precision` mean here.
 fn flags(args: &ConfigArgs) -> Vec<(&'static str, Value)> {
     let model = args.model.clone().map(|model| ("model", Value::String(model)));
     let batch = args.batch.map(|batch| ("simclr.batch", Value::Integer(batch)));
     let lr = args.lr.map(|lr| ("simclr.lr", Value::Float(lr)));
-    model.into_iter().chain(batch).chain(lr).collect()
+    let precision = args.precision.map(|kind| ("simclr.precision", Value::String(kind.to_string())));
+    model.into_iter().chain(batch).chain(lr).chain(precision).collect()
 }
 
 /// The same with `fixed` settings, that the arguments change, and with whatever else `change` does to the table at last.

@@ -284,6 +284,7 @@ impl Run<'_> {
             schedule: simclr.schedule,
             lr_scale: BTreeMap::new(),
             label_smoothing: 0.0,
+            precision: simclr.precision,
         };
         let phases = [phase];
         let transfer = Transfer {

@@ -90,7 +90,9 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn load(args: &ConfigArgs) -> Result<Self> {
-        for (flag, given) in [("--model", args.model.is_some()), ("--lr", args.lr.is_some())] {
+        let flags =
+            [("--model", args.model.is_some()), ("--lr", args.lr.is_some()), ("--precision", args.precision.is_some())];
+        for (flag, given) in flags {
             if given {
                 bail!(
                     "{flag} has no meaning here: change a protocol's settings by --set, as in `--set finetune.lr=0.01`"

@@ -55,6 +55,23 @@ fn rows_run_one_by_one_make_the_table_of_all() {
 }
 
 #[test]
+fn mixed_precision_reaches_every_phase_and_its_record() {
+    let place = Place::new();
+    let said = run(&mut place.lab(&["--precision", "bf16", "--seeds", "1"]));
+    assert!(said.code == Some(0) && said.err.contains("bf16 on the CPU: slower than f32"), "{}", said.err);
+    let records = std::fs::read_to_string(place.results().join("runs.jsonl")).unwrap();
+    let records: Vec<Value> = records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 2);
+    for record in &records {
+        assert_eq!(record["config"]["row"]["phases"][0]["precision"], "bf16", "{record}");
+        let (waiting, train) = (&record["seconds"]["waiting"], &record["seconds"]["train"]);
+        assert!(waiting.as_f64().unwrap() <= train.as_f64().unwrap(), "{waiting} of {train}");
+    }
+    let said = run(&mut place.lab(&["--precision", "half"]));
+    assert!(said.code == Some(2) && said.err.contains("`half` is no precision: use f32 or bf16"), "{}", said.err);
+}
+
+#[test]
 fn a_lab_with_other_seeds_keeps_the_records_it_leaves_out() {
     let place = Place::new();
     let seeds = |file: &str| {

@@ -6,6 +6,7 @@ mod common;
 
 use common::ssl::{Place, json};
 use common::{panal, run};
+use serde_json::Value;
 
 #[test]
 fn supervised_pretraining_needs_labels_and_goes_on_to_the_bit() {
@@ -100,6 +101,8 @@ fn an_interrupted_pretraining_goes_on() {
     let said = place.pretrain("images", "other", &["--resume"]);
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("was written by another run"), "{}", said.err);
+    let said = place.pretrain("images", "whole", &["--resume", "--precision", "bf16"]);
+    assert!(said.code == Some(1) && said.err.contains("was written by another run"), "{}", said.err);
     // The same settings: all is done, and the encoder is the same to the bit.
     let before = std::fs::read(place.at("whole/encoder.safetensors")).unwrap();
     let said = place.pretrain("images", "whole", &["--resume"]);
@@ -110,8 +113,26 @@ fn an_interrupted_pretraining_goes_on() {
 }
 
 #[test]
+fn mixed_precision_is_another_pretraining_and_says_so() {
+    let place = Place::new();
+    let said = place.pretrain("images", "mixed", &["--precision", "bf16"]);
+    assert!(said.code == Some(0) && said.err.contains("bf16 on the CPU: slower than f32"), "{}", said.err);
+    assert_eq!(place.pretrain("images", "single", &["--precision", "f32"]).code, Some(0));
+    let precision = |run: &str| {
+        let record = json(&std::fs::read_to_string(place.at(&format!("{run}/record.json"))).unwrap());
+        record["config"]["simclr"]["precision"].clone()
+    };
+    assert_eq!((precision("mixed"), precision("single")), ("bf16".into(), Value::Null));
+    let encoder = |run: &str| std::fs::read(place.at(&format!("{run}/encoder.safetensors"))).unwrap();
+    assert_ne!(encoder("mixed"), encoder("single"));
+}
+
+#[test]
 fn wrong_inputs_have_one_clear_error() {
     let place = Place::new();
+    let mut command = panal(&["ssl", "eval", &place.at("images"), "--init", "random:resnet10_w24"]);
+    let said = run(command.args(["--precision", "bf16"]));
+    assert!(said.code == Some(1) && said.err.contains("--precision has no meaning here"), "{}", said.err);
     for (set, expected) in [
         ("simclr.batch=1", "batch must be at least 2"),
         ("simclr.batch=13", "batch must be at most 12, the images at hand, got 13"),

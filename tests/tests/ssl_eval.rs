@@ -289,7 +289,11 @@ fn one_command_makes_the_table_beside_supervised_and_random() {
     let (other, encoder) = (place.at("other"), place.at("out/simclr-0/encoder.safetensors"));
     let mut command = panal(&["ssl", "compare", &data, "--config", &config, "--out", &other, "--init", &encoder]);
     let said = run(command.args(["--protocol", "linear"]));
-    assert!(said.code == Some(1) && said.err.contains("both called `tiny` but differ in settings"), "{}", said.err);
+    assert!(
+        said.code == Some(1) && said.err.contains("would both be called `tiny` but differ in settings"),
+        "{}",
+        said.err
+    );
     assert!(!std::fs::exists(&other).unwrap());
     let said = compare(&["--set", "simclr.micro_batch=3"]);
     assert!(said.code == Some(1) && said.err.contains("no meaning where supervised = true"), "{}", said.err);

@@ -15,16 +15,17 @@ pub use augmenter::Augmenter;
 pub use bank::ImageBank;
 pub use error::AugmentError;
 
+use panal_tensor::to_device;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Floats as a tensor of `shape` on `device`.
 fn floats(values: &[f32], shape: &[i64], device: Device) -> Result<Tensor, TchError> {
-    Tensor::f_from_slice(values)?.f_view(shape)?.f_to_device(device)
+    to_device(&Tensor::f_from_slice(values)?.f_view(shape)?, device)
 }
 
 /// Indices as a tensor `[n]` i64 on `device`.
 fn places(values: &[i64], device: Device) -> Result<Tensor, TchError> {
-    Tensor::f_from_slice(values)?.f_to_device(device)
+    to_device(&Tensor::f_from_slice(values)?, device)
 }
 
 /// `[count]` f32: 0, 1, 2 ...

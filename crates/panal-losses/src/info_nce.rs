@@ -3,7 +3,7 @@
 use tch::{Kind, Reduction, Tensor};
 
 use crate::cross_entropy::IGNORED_LABEL;
-use crate::similarity::{full_precision, unit_rows, wide};
+use crate::similarity::{unit_rows, wide};
 use crate::{LossError, checks};
 
 /// InfoNCE, the mean over the queries:
@@ -35,15 +35,13 @@ pub fn info_nce(query: &Tensor, key: &Tensor, queue: &Tensor, temperature: f64) 
         checks::device(name, tensor.device(), query.device())?;
     }
     checks::temperature(temperature)?;
-    full_precision(|| {
-        let kind = wide(query.kind());
-        let query = unit_rows(query)?;
-        let key = unit_rows(&key.f_detach()?)?.f_to_kind(kind)?;
-        let queue = queue.f_detach()?.f_to_kind(kind)?;
-        let positive = query.f_mul(&key)?.f_sum_dim_intlist(&[1_i64][..], true, kind)?;
-        let negative = query.f_mm(&queue.f_transpose(0, 1)?)?;
-        let logits = Tensor::f_cat(&[positive, negative], 1)?.f_div_scalar(temperature)?;
-        let first = Tensor::f_zeros([queries], (Kind::Int64, query.device()))?;
-        Ok(logits.f_cross_entropy_loss::<&Tensor>(&first, None, Reduction::Mean, IGNORED_LABEL, 0.0)?)
-    })
+    let kind = wide(query.kind());
+    let query = unit_rows(query)?;
+    let key = unit_rows(&key.f_detach()?)?.f_to_kind(kind)?;
+    let queue = queue.f_detach()?.f_to_kind(kind)?;
+    let positive = query.f_mul(&key)?.f_sum_dim_intlist(&[1_i64][..], true, kind)?;
+    let negative = query.f_mm(&queue.f_transpose(0, 1)?)?;
+    let logits = Tensor::f_cat(&[positive, negative], 1)?.f_div_scalar(temperature)?;
+    let first = Tensor::f_zeros([queries], (Kind::Int64, query.device()))?;
+    Ok(logits.f_cross_entropy_loss::<&Tensor>(&first, None, Reduction::Mean, IGNORED_LABEL, 0.0)?)
 }

@@ -19,7 +19,7 @@ mod sup_con;
 mod uniformity;
 
 pub use alignment::alignment;
-pub use contrastive_accuracy::{contrastive_accuracy, contrastive_accuracy_with};
+pub use contrastive_accuracy::{contrastive_accuracy, contrastive_accuracy_with, contrastive_hits};
 pub use cross_entropy::{check_labels, cross_entropy};
 pub use error::LossError;
 pub use info_nce::info_nce;

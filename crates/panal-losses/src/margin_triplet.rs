@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::negatives::Triplets;
-use crate::similarity::{full_precision, unit_rows};
+use crate::similarity::unit_rows;
 use crate::{LossError, Negatives, checks};
 
 /// Margin triplet loss over cosines, the mean over anchors:
@@ -30,9 +30,7 @@ pub fn margin_triplet(z: &Tensor, negatives: Negatives, margin: f64) -> Result<T
     if !(margin >= 0.0 && margin.is_finite()) {
         return Err(LossError::Margin(margin));
     }
-    full_precision(|| {
-        let triplets = Triplets::of(&unit_rows(z)?, negatives)?;
-        let terms = triplets.negative.f_sub(&triplets.positive)?.f_add_scalar(margin)?.f_relu()?;
-        Ok(triplets.mean(&terms)?)
-    })
+    let triplets = Triplets::of(&unit_rows(z)?, negatives)?;
+    let terms = triplets.negative.f_sub(&triplets.positive)?.f_add_scalar(margin)?.f_relu()?;
+    Ok(triplets.mean(&terms)?)
 }

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::negatives::Triplets;
-use crate::similarity::{full_precision, unit_rows};
+use crate::similarity::unit_rows;
 use crate::{LossError, Negatives, checks};
 
 /// NT-Logistic: normalised temperature-scaled logistic loss, the mean over anchors:
@@ -26,10 +26,8 @@ use crate::{LossError, Negatives, checks};
 pub fn nt_logistic(z: &Tensor, negatives: Negatives, temperature: f64) -> Result<Tensor, LossError> {
     checks::pairs(z)?;
     checks::temperature(temperature)?;
-    full_precision(|| {
-        let triplets = Triplets::of(&unit_rows(z)?, negatives)?;
-        let positive = triplets.positive.f_div_scalar(temperature)?.f_log_sigmoid()?;
-        let negative = triplets.negative.f_div_scalar(-temperature)?.f_log_sigmoid()?;
-        Ok(positive.f_mean(positive.kind())?.f_add(&triplets.mean(&negative)?)?.f_neg()?)
-    })
+    let triplets = Triplets::of(&unit_rows(z)?, negatives)?;
+    let positive = triplets.positive.f_div_scalar(temperature)?.f_log_sigmoid()?;
+    let negative = triplets.negative.f_div_scalar(-temperature)?.f_log_sigmoid()?;
+    Ok(positive.f_mean(positive.kind())?.f_add(&triplets.mean(&negative)?)?.f_neg()?)
 }

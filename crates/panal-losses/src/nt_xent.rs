@@ -4,7 +4,6 @@
 use tch::{Kind, Reduction, Tensor};
 
 use crate::cross_entropy::IGNORED_LABEL;
-use crate::similarity::full_precision;
 use crate::{LossError, Similarity, checks};
 
 /// NT-Xent: normalised temperature-scaled cross entropy, the mean over all `2N` ordered positive pairs:
@@ -14,7 +13,8 @@ use crate::{LossError, Similarity, checks};
 ///
 /// "A Simple Framework for Contrastive Learning of Visual Representations" (arXiv 2002.05709), equation 1 and Algorithm 1.
 ///
-/// Half-precision embeddings are raised to f32 first, and autocast is off here: a temperature of 0.05 is safe.
+/// Half-precision embeddings are raised to f32 first: a temperature of 0.05 is safe, but inside [`tch::autocast`], which would take
+/// the matrix product down again.
 ///
 /// # Shapes
 /// - `z`: `[2N, d]` f16, bf16, f32 or f64, `N >= 2`; rows `2k` and `2k + 1` are the two views of image `k`; rows of any
@@ -40,12 +40,10 @@ pub fn nt_xent(z: &Tensor, temperature: f64) -> Result<Tensor, LossError> {
 pub fn nt_xent_with(z: &Tensor, similarity: Similarity, temperature: f64) -> Result<Tensor, LossError> {
     let (rows, _) = checks::pairs(z)?;
     checks::temperature(temperature)?;
-    full_precision(|| {
-        let u = similarity.rows(z)?;
-        let itself = Tensor::f_eye(rows, (Kind::Bool, z.device()))?;
-        let logits = u.f_mm(&u.f_transpose(0, 1)?)?.f_div_scalar(temperature)?;
-        let logits = logits.f_masked_fill(&itself, f64::NEG_INFINITY)?;
-        let partner = Tensor::f_arange(rows, (Kind::Int64, z.device()))?.f_bitwise_xor(1)?;
-        Ok(logits.f_cross_entropy_loss::<&Tensor>(&partner, None, Reduction::Mean, IGNORED_LABEL, 0.0)?)
-    })
+    let u = similarity.rows(z)?;
+    let itself = Tensor::f_eye(rows, (Kind::Bool, z.device()))?;
+    let logits = u.f_mm(&u.f_transpose(0, 1)?)?.f_div_scalar(temperature)?;
+    let logits = logits.f_masked_fill(&itself, f64::NEG_INFINITY)?;
+    let partner = Tensor::f_arange(rows, (Kind::Int64, z.device()))?.f_bitwise_xor(1)?;
+    Ok(logits.f_cross_entropy_loss::<&Tensor>(&partner, None, Reduction::Mean, IGNORED_LABEL, 0.0)?)
 }

@@ -3,7 +3,7 @@
 use tch::{TchError, Tensor};
 
 use crate::blocks::{ENTRIES, blocks, height};
-use crate::similarity::{full_precision, partners};
+use crate::similarity::partners;
 use crate::{LossError, Similarity, checks};
 
 /// [`nt_xent`](crate::nt_xent) for large batches: the same value and gradient, but at most 2²² similarities are held at once.
@@ -43,17 +43,15 @@ pub fn nt_xent_tiled_with(
 ) -> Result<Tensor, LossError> {
     checks::pairs(z)?;
     checks::temperature(temperature)?;
-    full_precision(|| {
-        let u = similarity.rows(z)?;
-        let (value, logsumexp) = tch::no_grad(|| value(&u, temperature, entries))?;
-        if !u.requires_grad() {
-            return Ok(value);
-        }
-        let gradient = tch::no_grad(|| gradient(&u, &logsumexp, temperature, entries))?;
-        let slope = u.f_mul(&gradient)?.f_sum(u.kind())?;
-        // Adds zero to the value, and `gradient` to the derivative by u.
-        Ok(value.f_add(&slope.f_sub(&slope.f_detach()?)?)?)
-    })
+    let u = similarity.rows(z)?;
+    let (value, logsumexp) = tch::no_grad(|| value(&u, temperature, entries))?;
+    if !u.requires_grad() {
+        return Ok(value);
+    }
+    let gradient = tch::no_grad(|| gradient(&u, &logsumexp, temperature, entries))?;
+    let slope = u.f_mul(&gradient)?.f_sum(u.kind())?;
+    // Adds zero to the value, and `gradient` to the derivative by u.
+    Ok(value.f_add(&slope.f_sub(&slope.f_detach()?)?)?)
 }
 
 /// The loss, and the log-sum-exp of every row.

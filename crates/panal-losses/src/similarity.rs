@@ -53,8 +53,3 @@ pub(crate) fn views(rows: &Tensor) -> Result<(Tensor, Tensor), TchError> {
     let images = rows.f_reshape([-1, 2, rows.size()[1]])?;
     Ok((images.f_select(1, 0)?, images.f_select(1, 1)?))
 }
-
-/// Runs `work` with autocast off, which would take matrix products down to half precision again.
-pub(crate) fn full_precision<T>(work: impl FnOnce() -> T) -> T {
-    tch::autocast(false, work)
-}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::similarity::{full_precision, unit_rows};
+use crate::similarity::unit_rows;
 use crate::{LossError, checks};
 
 /// Supervised contrastive loss, the mean over the rows:
@@ -38,17 +38,15 @@ pub fn sup_con(z: &Tensor, labels: &Tensor, temperature: f64) -> Result<Tensor, 
     if labels.device() == Device::Cpu {
         check_positives(&Vec::<i64>::try_from(labels)?)?;
     }
-    full_precision(|| {
-        let u = unit_rows(z)?;
-        let logits = u.f_mm(&u.f_transpose(0, 1)?)?.f_div_scalar(temperature)?;
-        let itself = Tensor::f_eye(rows, (Kind::Bool, z.device()))?;
-        let alike = labels.f_unsqueeze(1)?.f_eq_tensor(&labels.f_unsqueeze(0)?)?;
-        let positive = alike.f_logical_and(&itself.f_logical_not()?)?.f_to_kind(u.kind())?;
-        let sum = |tensor: &Tensor| tensor.f_sum_dim_intlist(&[1_i64][..], false, u.kind());
-        let mean = sum(&logits.f_mul(&positive)?)?.f_div(&sum(&positive)?)?;
-        let logsumexp = logits.f_masked_fill(&itself, f64::NEG_INFINITY)?.f_logsumexp([1_i64], false)?;
-        Ok(logsumexp.f_sub(&mean)?.f_mean(u.kind())?)
-    })
+    let u = unit_rows(z)?;
+    let logits = u.f_mm(&u.f_transpose(0, 1)?)?.f_div_scalar(temperature)?;
+    let itself = Tensor::f_eye(rows, (Kind::Bool, z.device()))?;
+    let alike = labels.f_unsqueeze(1)?.f_eq_tensor(&labels.f_unsqueeze(0)?)?;
+    let positive = alike.f_logical_and(&itself.f_logical_not()?)?.f_to_kind(u.kind())?;
+    let sum = |tensor: &Tensor| tensor.f_sum_dim_intlist(&[1_i64][..], false, u.kind());
+    let mean = sum(&logits.f_mul(&positive)?)?.f_div(&sum(&positive)?)?;
+    let logsumexp = logits.f_masked_fill(&itself, f64::NEG_INFINITY)?.f_logsumexp([1_i64], false)?;
+    Ok(logsumexp.f_sub(&mean)?.f_mean(u.kind())?)
 }
 
 /// Every row has a positive: another row with its label. To be asked of a batch whose labels lie on a device.

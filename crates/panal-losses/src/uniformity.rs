@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use crate::blocks::{ENTRIES, blocks};
-use crate::similarity::{full_precision, unit_rows, views};
+use crate::similarity::{unit_rows, views};
 use crate::{LossError, checks};
 
 /// The paper's `t`.
@@ -30,10 +30,8 @@ const SHARPNESS: f64 = 2.0;
 pub fn uniformity(z: &Tensor) -> Result<f64, LossError> {
     checks::pairs(z)?;
     let _guard = tch::no_grad_guard();
-    full_precision(|| {
-        let (first, second) = views(&unit_rows(z)?)?;
-        Ok(0.5 * (potential(&first)?.ln() + potential(&second)?.ln()))
-    })
+    let (first, second) = views(&unit_rows(z)?)?;
+    Ok(0.5 * (potential(&first)?.ln() + potential(&second)?.ln()))
 }
 
 /// The mean of `exp(-t ‖uᵢ - uⱼ‖²)` over the pairs of different rows.

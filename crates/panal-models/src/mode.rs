@@ -1,6 +1,7 @@
 //! Evaluation and training as types: the only places where the two differ are batch norm, dropout and stochastic depth.
 //! Evaluation with batch norm folded away is a third, in `folded`.
 
+use panal_tensor::to_device;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};
@@ -64,7 +65,8 @@ impl Train<'_> {
         let count = shape.iter().product::<i64>() as usize;
         let mask: Vec<f32> =
             (0..count).map(|_| if self.0.random_bool(keep) { (1.0 / keep) as f32 } else { 0.0 }).collect();
-        x.f_mul(&Tensor::f_from_slice(&mask)?.f_view(shape)?.f_to_kind(x.kind())?.f_to(x.device())?)
+        let mask = Tensor::f_from_slice(&mask)?.f_view(shape)?.f_to_kind(x.kind())?;
+        x.f_mul(&to_device(&mask, x.device())?)
     }
 }
 

@@ -53,7 +53,7 @@ impl AdamW {
         &self,
         parameter: &mut Tensor,
         gradient: &Tensor,
-        step: &Step,
+        step: &Step<'_>,
         memory: &mut [Tensor],
     ) -> Result<(), TchError> {
         let [first, second] = memory else { unreachable!("memory holds the two tensors of REMEMBERED") };

@@ -27,7 +27,7 @@ use tch::{TchError, Tensor};
 
 use crate::OptimError;
 use crate::error::{ensure, ensure_non_negative};
-use crate::optimizer::{Step, add_scaled};
+use crate::optimizer::{Factors, Step};
 
 /// Settings of LARS; the defaults are those with which SimCLR pretrains.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -77,30 +77,30 @@ impl Lars {
         &self,
         parameter: &mut Tensor,
         gradient: &Tensor,
-        &Step { lr, decay, .. }: &Step,
+        &Step { lr, decay, factors, .. }: &Step<'_>,
         memory: &mut [Tensor],
     ) -> Result<(), TchError> {
         let gradient = match decay {
             0.0 => gradient.shallow_clone(),
             _ => parameter.f_mul_scalar(decay)?.f_add_(gradient)?,
         };
-        let rate = self.rate(parameter, &gradient, lr)?;
+        let rate = self.rate(parameter, &gradient, lr, factors)?;
         if let Some(buffer) = memory.first_mut() {
             let _ = buffer.f_mul_scalar_(self.momentum)?.f_addcmul_(&gradient, &rate)?;
             if !self.nesterov {
                 let _ = parameter.f_sub_(buffer)?;
                 return Ok(());
             }
-            add_scaled(parameter, -self.momentum, buffer)?;
+            factors.add_scaled(parameter, -self.momentum, buffer)?;
         }
         let _ = parameter.f_addcmul_(&gradient, &rate.f_neg()?)?;
         Ok(())
     }
 
     /// `lr r`, a scalar that stays on the parameter's device, so that no step waits for it.
-    fn rate(&self, parameter: &Tensor, gradient: &Tensor, lr: f64) -> Result<Tensor, TchError> {
+    fn rate(&self, parameter: &Tensor, gradient: &Tensor, lr: f64, factors: &Factors) -> Result<Tensor, TchError> {
         if self.exclude_bias_and_norm && parameter.dim() <= 1 {
-            return Tensor::f_full([0_i64; 0], lr, (parameter.kind(), parameter.device()));
+            return factors.of(lr, parameter);
         }
         let (of_weights, of_gradient) = (parameter.f_norm()?, gradient.f_norm()?);
         let positive = of_weights.f_minimum(&of_gradient)?.f_gt(0.0)?;

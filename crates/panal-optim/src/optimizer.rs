@@ -1,5 +1,6 @@
 //! The optimizer itself: parameters in groups, what is remembered of each, and how that is saved and restored.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -40,13 +41,15 @@ struct Param {
 }
 
 /// One step of one parameter.
-pub(crate) struct Step {
+pub(crate) struct Step<'a> {
     /// Learning rate, scaled.
     pub(crate) lr: f64,
     /// Weight decay.
     pub(crate) decay: f64,
     /// How many steps of this parameter there were, this one included.
     pub(crate) count: i64,
+    /// Shared by the parameters of a step.
+    pub(crate) factors: &'a Factors,
 }
 
 /// The name under which the count of a parameter's steps is saved.
@@ -102,12 +105,14 @@ impl Optimizer {
                 largest,
             )?;
         }
+        let factors = Factors::default();
         no_grad(|| {
             for param in &mut self.params {
                 let gradient = param.tensor.f_grad()?;
                 if gradient.defined() {
                     param.steps += 1;
-                    let step = Step { lr: lr * param.lr_scale, decay: param.decay, count: param.steps };
+                    let step =
+                        Step { lr: lr * param.lr_scale, decay: param.decay, count: param.steps, factors: &factors };
                     self.spec.update(&mut param.tensor, &gradient, &step, &mut param.memory)?;
                 }
             }
@@ -199,9 +204,29 @@ fn copy_like(like: &Tensor, source: &Tensor) -> Result<Tensor, TchError> {
     })
 }
 
-/// `target <- target + factor * other`, in place and in one pass; tch does not bind the factor that torch's `add_` takes.
-pub(crate) fn add_scaled(target: &mut Tensor, factor: f64, other: &Tensor) -> Result<(), TchError> {
-    let factor = Tensor::f_full([0_i64; 0], factor, (target.kind(), target.device()))?;
-    let _ = target.f_addcmul_(other, &factor)?;
-    Ok(())
+/// Scalars on a device, each made once: a parameter has only few values of its own to be multiplied by.
+#[derive(Default)]
+pub(crate) struct Factors(RefCell<Vec<(f64, Tensor)>>);
+
+impl Factors {
+    /// `factor` as a scalar of the kind of `like`, on its device.
+    pub(crate) fn of(&self, factor: f64, like: &Tensor) -> Result<Tensor, TchError> {
+        let (kind, device) = (like.kind(), like.device());
+        let mut known = self.0.borrow_mut();
+        let is_it = |(value, tensor): &&(f64, Tensor)| {
+            (value.to_bits(), tensor.kind(), tensor.device()) == (factor.to_bits(), kind, device)
+        };
+        if let Some((_, tensor)) = known.iter().find(is_it) {
+            return Ok(tensor.shallow_clone());
+        }
+        let tensor = Tensor::f_full([0_i64; 0], factor, (kind, device))?;
+        known.push((factor, tensor.shallow_clone()));
+        Ok(tensor)
+    }
+
+    /// `target <- target + factor * other`, in place and in one pass; tch does not bind the factor that torch's `add_` takes.
+    pub(crate) fn add_scaled(&self, target: &mut Tensor, factor: f64, other: &Tensor) -> Result<(), TchError> {
+        let _ = target.f_addcmul_(other, &self.of(factor, target)?)?;
+        Ok(())
+    }
 }

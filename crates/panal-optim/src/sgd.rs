@@ -15,7 +15,7 @@ use tch::{TchError, Tensor};
 
 use crate::OptimError;
 use crate::error::{ensure, ensure_non_negative};
-use crate::optimizer::{Step, add_scaled};
+use crate::optimizer::Step;
 
 /// Settings of stochastic gradient descent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -53,24 +53,24 @@ impl Sgd {
         &self,
         parameter: &mut Tensor,
         gradient: &Tensor,
-        &Step { lr, decay, .. }: &Step,
+        &Step { lr, decay, factors, .. }: &Step<'_>,
         memory: &mut [Tensor],
     ) -> Result<(), TchError> {
         if let Some(buffer) = memory.first_mut() {
             let _ = buffer.f_mul_scalar_(self.momentum)?.f_add_(gradient)?;
             if decay != 0.0 {
-                add_scaled(buffer, decay, parameter)?;
+                factors.add_scaled(buffer, decay, parameter)?;
             }
             if !self.nesterov {
-                return add_scaled(parameter, -lr, buffer);
+                return factors.add_scaled(parameter, -lr, buffer);
             }
         }
         if decay != 0.0 {
             let _ = parameter.f_mul_scalar_(1.0 - lr * decay)?;
         }
         if let Some(buffer) = memory.first() {
-            add_scaled(parameter, -lr * self.momentum, buffer)?;
+            factors.add_scaled(parameter, -lr * self.momentum, buffer)?;
         }
-        add_scaled(parameter, -lr, gradient)
+        factors.add_scaled(parameter, -lr, gradient)
     }
 }

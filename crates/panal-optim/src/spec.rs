@@ -62,7 +62,7 @@ impl OptimizerSpec {
         &self,
         parameter: &mut Tensor,
         gradient: &Tensor,
-        step: &Step,
+        step: &Step<'_>,
         memory: &mut [Tensor],
     ) -> Result<(), TchError> {
         match self {

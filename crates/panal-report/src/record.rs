@@ -217,10 +217,9 @@ pub struct Seconds {
     pub features: f64,
     /// Training.
     pub train: f64,
-    /// Of these, waiting for images; at most so many where a GPU had something to compute meanwhile. 0 in records that are older than
-    /// this.
+    /// Of these, waiting for images; at most so many where a GPU had something to compute meanwhile. `None` in older records.
     #[serde(default)]
-    pub waiting: f64,
+    pub waiting: Option<f64>,
     /// Evaluating.
     pub evaluate: f64,
 }

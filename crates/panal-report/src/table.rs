@@ -261,6 +261,7 @@ fn row(runs: &[&RunRecord], warnings: &mut Vec<String>) -> Result<Row, ReportErr
     let best: Option<Vec<MacroScores>> = runs.iter().map(|run| run.best.as_ref().map(|best| best.scores)).collect();
     let right_mean = (confusion.correct() as f64 / runs.len() as f64).round() as u64;
     let mean = |part: fn(&Seconds) -> f64| runs.iter().map(|run| part(&run.seconds)).sum::<f64>() / runs.len() as f64;
+    let waiting: Option<Vec<f64>> = runs.iter().map(|run| run.seconds.waiting).collect();
     let speeds: Vec<f64> = runs.iter().map(|run| run.images_per_second).filter(|speed| speed.is_finite()).collect();
 
     Ok(Row {
@@ -286,7 +287,7 @@ fn row(runs: &[&RunRecord], warnings: &mut Vec<String>) -> Result<Row, ReportErr
             data: mean(|s| s.data),
             features: mean(|s| s.features),
             train: mean(|s| s.train),
-            waiting: mean(|s| s.waiting),
+            waiting: waiting.map(|waiting| waiting.iter().sum::<f64>() / waiting.len() as f64),
             evaluate: mean(|s| s.evaluate),
         },
         images_per_second: (!speeds.is_empty()).then(|| speeds.iter().sum::<f64>() / speeds.len() as f64),

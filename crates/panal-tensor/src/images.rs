@@ -1,7 +1,7 @@
 //! Batches of pixels and labels into tensors. Decoding and augmentation are panal-data's.
 
 use panal_data::{Batch, PixelBuffer, Pixels};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Doing, TensorError};
 
@@ -78,24 +78,24 @@ fn images_of(values: &Tensor, shape: [usize; 3], device: Device) -> Result<Tenso
             got: values.numel(),
         });
     }
-    let doing = format_args!("lay out {n} images of {h} x {w} pixels");
-    let images = to_device(&values.f_view(nhwc).doing(doing)?, device)?;
-    images.f_permute([0, 3, 1, 2]).doing(doing)
+    let sent = values.f_view(nhwc).and_then(|images| to_device(&images, device));
+    sent.and_then(|images| images.f_permute([0, 3, 1, 2]))
+        .doing(format_args!("put {n} images of {h} x {w} pixels on {}", crate::device_name(device)))
 }
 
-/// A tensor of the CPU on `device`; on the CPU, the same tensor. To a CUDA device it goes from page-locked memory and in the
-/// order of that device's work: the caller goes on at once, and what is computed there later waits for it.
+/// A tensor on `device`; where it is there already, the same tensor. From the CPU to a CUDA device it goes by page-locked memory and in
+/// the order of that device's work: the caller goes on at once, and what is computed there later waits for it.
 ///
 /// # Errors
-/// [`TensorError::Torch`] where the device fails.
-pub fn to_device(tensor: &Tensor, device: Device) -> Result<Tensor, TensorError> {
-    let moved = match device {
-        Device::Cuda(_) => {
-            tensor.f_pin_memory(device).and_then(|pinned| pinned.f_to_device_(device, tensor.kind(), true, false))
+/// libtorch's, where the device fails.
+pub fn to_device(tensor: &Tensor, device: Device) -> Result<Tensor, TchError> {
+    match device {
+        // `f_pin_memory` does the same, and warns on standard error of the argument that tch has to give it.
+        Device::Cuda(_) if tensor.device() == Device::Cpu => {
+            tensor.f_internal_pin_memory(device)?.f_to_device_(device, tensor.kind(), true, false)
         }
         _ => tensor.f_to(device),
-    };
-    moved.doing(format_args!("put a tensor of shape {:?} on {}", tensor.size(), crate::device_name(device)))
+    }
 }
 
 /// Class indices into a tensor `[n]` i64 on `device`.
@@ -103,5 +103,9 @@ pub fn to_device(tensor: &Tensor, device: Device) -> Result<Tensor, TensorError>
 /// # Errors
 /// [`TensorError::Torch`] where the device fails.
 pub fn labels_to_tensor(labels: &[i64], device: Device) -> Result<Tensor, TensorError> {
-    to_device(&Tensor::f_from_slice(labels).doing("make a tensor of labels")?, device)
+    Tensor::f_from_slice(labels).and_then(|labels| to_device(&labels, device)).doing(format_args!(
+        "put {} labels on {}",
+        labels.len(),
+        crate::device_name(device)
+    ))
 }

@@ -17,6 +17,9 @@ use tch::Tensor;
 
 use crate::TrainError;
 
+/// Keeping the ends of epochs may take this part of the time.
+const SHARE: u32 = 10;
+
 const STATE: &str = "panal.state";
 const FINGERPRINT: &str = "panal.fingerprint";
 
@@ -25,7 +28,8 @@ const FINGERPRINT: &str = "panal.fingerprint";
 pub struct CheckpointSpec {
     /// The file.
     pub path: PathBuf,
-    /// Least time between two checkpoints within an epoch; the end of an epoch is always kept. Zero keeps every step.
+    /// Least time between two checkpoints within an epoch; zero keeps every step. The end of an epoch is kept too, unless keeping it would
+    /// take more than a tenth of the time since the last one.
     pub every: Duration,
     /// Names the run: settings, data, initial weights, seed. A checkpoint with another one is refused.
     pub fingerprint: String,
@@ -38,6 +42,8 @@ pub struct CheckpointSpec {
 pub(crate) struct Checkpoint<'a> {
     spec: Option<&'a CheckpointSpec>,
     saved: Instant,
+    /// What the last one took.
+    took: Duration,
     exists: bool,
 }
 
@@ -68,7 +74,7 @@ impl<S> Restored<S> {
 
 impl<'a> Checkpoint<'a> {
     pub(crate) fn new(spec: Option<&'a CheckpointSpec>) -> Self {
-        Self { spec, saved: Instant::now(), exists: false }
+        Self { spec, saved: Instant::now(), took: Duration::ZERO, exists: false }
     }
 
     /// The file, once it holds this run's state.
@@ -87,6 +93,11 @@ impl<'a> Checkpoint<'a> {
     /// Is it time for another one within an epoch?
     pub(crate) fn is_due(&self) -> bool {
         self.spec.is_some_and(|spec| self.saved.elapsed() >= spec.every)
+    }
+
+    /// Is it worth another one at the end of an epoch, of which there may be many a second?
+    pub(crate) fn is_worth_it(&self) -> bool {
+        self.spec.is_some_and(|spec| self.saved.elapsed() >= spec.every.min(SHARE * self.took))
     }
 
     /// Reads the file where the run is to go on and there is one.
@@ -119,6 +130,7 @@ impl<'a> Checkpoint<'a> {
         own: impl IntoIterator<Item = (&'t str, &'t Tensor)>,
     ) -> Result<(), TrainError> {
         let Some(spec) = self.spec else { return Ok(()) };
+        let started = Instant::now();
         let mut tensors: Vec<(String, Tensor)> = Vec::new();
         tensors.extend(model.iter().map(|(name, tensor, _)| (format!("model/{name}"), tensor.shallow_clone())));
         if let Some(optimizer) = optimizer {
@@ -132,6 +144,7 @@ impl<'a> Checkpoint<'a> {
         let metadata = BTreeMap::from([(STATE.into(), state), (FINGERPRINT.into(), spec.fingerprint.clone())]);
         write_safetensors(&spec.path, &tensors, &metadata)?;
         self.saved = Instant::now();
+        self.took = started.elapsed();
         self.exists = true;
         Ok(())
     }
@@ -144,4 +157,23 @@ pub(crate) fn apply(model: &mut Classifier, weights: &Weights) -> Result<(), Tra
         why: error.to_string(),
     };
     model.load_exact(weights).map_err(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_of_epochs_are_kept_as_far_as_that_takes_a_tenth_of_the_time() {
+        let hour = Duration::from_secs(3600);
+        let spec = CheckpointSpec { path: "unused".into(), every: hour, fingerprint: "a run".into(), resume: false };
+        let keeper = |every, took| {
+            let spec = CheckpointSpec { every, ..spec.clone() };
+            Checkpoint { took, ..Checkpoint::new(Some(&spec)) }.is_worth_it()
+        };
+        assert!(keeper(hour, Duration::ZERO), "the first one, or one that takes no time");
+        assert!(!keeper(hour, hour), "right after one that took long");
+        assert!(keeper(Duration::ZERO, hour), "every step is wanted");
+        assert!(!Checkpoint::new(None).is_worth_it(), "none is kept");
+    }
 }

@@ -148,13 +148,18 @@ fn over_images(
     forward: impl Fn(&Tensor) -> Result<Tensor, panal_models::ModelError>,
 ) -> Result<Tensor, TrainError> {
     let loader = split.in_order(batch, threads)?;
+    let read = |result: Tensor| result.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float);
     let mut parts = Vec::with_capacity(loader.batches());
     let mut done = 0;
+    // Reading waits for a GPU, so that it has the next batch to compute by then.
+    let mut computing = None;
     for batch in loader.epoch(0) {
         let (images, _) = batch_to_tensors(batch?, device)?;
-        parts.push(forward(&images)?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?);
         done += images.size()[0] as usize;
+        let before = computing.replace(forward(&images)?);
+        parts.extend(before.map(read).transpose()?);
         log.pass(&PassLog { what, done, of: split.source.len() });
     }
+    parts.extend(computing.map(read).transpose()?);
     Ok(Tensor::f_cat(&parts, 0)?)
 }

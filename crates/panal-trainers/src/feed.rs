@@ -1,7 +1,7 @@
 //! What a training step is fed with: images from a loader, or features that were computed once. Nothing learns here.
 
 use panal_data::Loader;
-use panal_tensor::{Precision, batch_to_tensors};
+use panal_tensor::{Precision, batch_to_tensors, to_device};
 use tch::{Device, Tensor};
 
 use crate::TrainError;
@@ -50,7 +50,7 @@ impl Feed {
                     .map(|batch| batch.iter().map(|&index| index as i64).collect())
                     .collect();
                 Box::new(batches.into_iter().map(move |batch| {
-                    let rows = Tensor::f_from_slice(&batch)?.f_to_device(values.device())?;
+                    let rows = to_device(&Tensor::f_from_slice(&batch)?, values.device())?;
                     Ok(Examples { input: values.f_index_select(0, &rows)?, labels: labels.f_index_select(0, &rows)? })
                 }))
             }

@@ -179,7 +179,7 @@ impl Lab {
                 data: 0.0,
                 features: seconds.features,
                 train: seconds.train,
-                waiting: seconds.waiting,
+                waiting: Some(seconds.waiting),
                 evaluate: seconds.evaluate,
             },
             images_seen: outcome.images,

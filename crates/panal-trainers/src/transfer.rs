@@ -117,8 +117,8 @@ impl Transfer<'_> {
     /// are computed once for the whole phase.
     ///
     /// # Errors
-    /// What the data, the network or the settings refuse; [`TrainError::Diverged`] at the first loss that is no number;
-    /// [`TrainError::Interrupted`] after `stop` was set.
+    /// What the data, the network or the settings refuse; [`TrainError::Diverged`] at the first loss that is no number, after which
+    /// `model` is of no more use; [`TrainError::Interrupted`] after `stop` was set.
     pub fn run(&self, model: &mut Classifier, log: &mut dyn Log) -> Result<Outcome, TrainError> {
         self.check(model)?;
         let mut keeper = Checkpoint::new(self.checkpoint);
@@ -162,9 +162,11 @@ impl Transfer<'_> {
                 let steps = feed.batches();
                 let mut clock = Instant::now();
                 let mut batches = feed.epoch_from(epoch as u64, state.step, model.device(), phase.precision).peekable();
-                while let Some(examples) = batches.next() {
+                loop {
+                    let waiting = Instant::now();
+                    let Some(examples) = batches.next() else { break };
+                    state.running.waiting += waiting.elapsed().as_secs_f64();
                     let examples = examples?;
-                    state.running.waiting += clock.elapsed().as_secs_f64();
                     let mut rng = keyed_rng(self.seed, &[NETWORK_STREAM, epoch as u64, state.step as u64]);
                     let logits = match (&frozen, phase.train) {
                         (Some(frozen), _) => model.head_eval(&frozen.features(&examples.input)?)?,
@@ -229,10 +231,14 @@ impl Transfer<'_> {
                 if state.epoch == phase.epochs {
                     break;
                 }
-                keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept(&last, &best))?;
+                if keeper.is_worth_it() {
+                    keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept(&last, &best))?;
+                }
             }
             (state.phase, state.epoch) = (state.phase + 1, 0);
-            keeper.save(&state, model.store(), None, EVAL, kept(&last, &best))?;
+            if keeper.is_worth_it() {
+                keeper.save(&state, model.store(), None, EVAL, kept(&last, &best))?;
+            }
         }
         model.set_trainable(Part::All)?;
 
@@ -364,9 +370,9 @@ fn groups(model: &Classifier, phase: &PhaseSpec, index: usize) -> Result<Vec<Par
 }
 
 /// The loss, and how many of the batch are right; read from the device together, since each reading waits for it.
-fn loss_and_correct(loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<(f64, u64), TrainError> {
+pub(crate) fn loss_and_correct(loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<(f64, u64), TrainError> {
     let right = logits.f_argmax(1, false)?.f_eq_tensor(labels)?.f_sum(Kind::Float)?;
-    let both = Vec::<f32>::try_from(Tensor::f_stack(&[loss.f_detach()?, right], 0)?)?;
+    let both = Vec::<f32>::try_from(Tensor::f_stack(&[loss.f_detach()?.f_to_kind(Kind::Float)?, right], 0)?)?;
     let [loss, right] = both[..] else { unreachable!("two scalars were stacked") };
     Ok((f64::from(loss), right as u64))
 }

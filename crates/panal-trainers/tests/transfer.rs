@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use common::{PLAIN, RANDOM, model, network, phases, run, split};
 use panal_models::Classifier;
 use panal_tensor::Precision;
-use panal_trainers::{Part, Silent, TrainError, Transfer};
+use panal_trainers::{Part, PhaseSpec, Silent, TrainError, Transfer};
 use tch::{Kind, Tensor};
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -102,20 +102,25 @@ fn mixed_precision_learns_and_leaves_everything_that_is_kept_in_single_precision
     let phases = phases(
         "{ epochs = 5, train = 'all', lr = 0.005, precision = 'bf16', schedule = { kind = 'cosine', warmup_epochs = 1 } }",
     );
-    assert_eq!(phases[0].precision, Precision::Bf16);
-    let mut model = network("resnet18", 0);
-    let transfer = Transfer {
-        train: split(64, 1, PLAIN),
-        eval: split(32, 2, PLAIN),
-        phases: &phases,
-        batch: 8,
-        eval_batch: 32,
-        seed: 3,
-        threads: Some(1),
-        checkpoint: None,
-        stop: &GO,
+    let single = vec![PhaseSpec { precision: Precision::F32, ..phases[0].clone() }];
+    let run = |phases: &[PhaseSpec], model: &mut Classifier| {
+        let transfer = Transfer {
+            train: split(64, 1, PLAIN),
+            eval: split(32, 2, PLAIN),
+            phases,
+            batch: 8,
+            eval_batch: 32,
+            seed: 3,
+            threads: Some(1),
+            checkpoint: None,
+            stop: &GO,
+        };
+        transfer.run(model, &mut Silent).unwrap()
     };
-    let outcome = transfer.run(&mut model, &mut Silent).unwrap();
+    let (mut model, mut other) = (network("resnet18", 0), network("resnet18", 0));
+    let outcome = run(&phases, &mut model);
+    run(&single, &mut other);
+    assert_ne!(model.store().digest().unwrap(), other.store().digest().unwrap(), "nothing was computed otherwise");
     assert!(outcome.epochs[4].eval.accuracy >= 0.9, "{:?}", outcome.epochs);
     assert!(outcome.seconds.waiting > 0.0 && outcome.seconds.waiting < outcome.seconds.train, "{:?}", outcome.seconds);
     let single = [Kind::Float, Kind::Int64];

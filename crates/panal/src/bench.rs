@@ -68,8 +68,13 @@ fn pipeline(args: &PipelineArgs, global: &Global) -> Result<Value> {
     let first = usize::from(args.cached);
     for pass in 0..first + args.passes {
         let clock = Instant::now();
+        let mut last = None;
         for batch in loader.epoch(pass as u64) {
-            let (_images, _labels) = batch_to_tensors(batch?, device)?;
+            last = Some(batch_to_tensors(batch?, device)?);
+        }
+        // A GPU may still be receiving; reading what was sent last waits for it.
+        if let Some((_, labels)) = last {
+            labels.f_int64_value(&[0])?;
         }
         seconds.push(clock.elapsed().as_secs_f64());
     }

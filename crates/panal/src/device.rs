@@ -1,7 +1,7 @@
 //! `panal device`: which devices truly work; and the choice of one for every other command.
 
 use anyhow::Result;
-use panal_tensor::DeviceChoice;
+use panal_tensor::{DeviceChoice, Precision};
 use serde_json::json;
 use tch::Device;
 
@@ -12,6 +12,15 @@ pub(crate) fn choose(global: &Global) -> Result<Device> {
     let device = global.device.resolve()?;
     tracing::info!("device: {}", panal_tensor::device_name(device));
     Ok(device)
+}
+
+/// Warns of what a device is slow at.
+pub(crate) fn mind(device: Device, mut precisions: impl Iterator<Item = Precision>) {
+    if device == Device::Cpu && precisions.any(|precision| precision == Precision::Bf16) {
+        tracing::warn!(
+            "bf16 on the CPU: slower than f32, but where the processor multiplies in it (AMX, AVX-512 BF16)"
+        );
+    }
 }
 
 /// Limits the threads of libtorch and of image loading.

@@ -278,7 +278,7 @@ fn add_outcomes(record: &mut RunRecord, outcomes: &[(Outcome, Images)]) -> Resul
     for (outcome, source) in outcomes {
         record.seconds.features += outcome.seconds.features;
         record.seconds.train += outcome.seconds.train;
-        record.seconds.waiting += outcome.seconds.waiting;
+        *record.seconds.waiting.get_or_insert_default() += outcome.seconds.waiting;
         record.seconds.evaluate += outcome.seconds.evaluate;
         record.images_seen += outcome.images;
         record.predictions.extend(outcome.last.records(source.as_ref())?);

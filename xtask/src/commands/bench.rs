@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     place: Place,
     /// Only the benches of single functions (criterion)
-    #[arg(long, conflicts_with_all = ["suites", "rows", "quick"])]
+    #[arg(long, conflicts_with_all = ["suites", "rows", "quick", "device", "precision"])]
     functions: bool,
 }
 
@@ -68,6 +68,11 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         return Ok(());
     }
     let suites = args.suites();
+    if suites != [Name::Step] && !args.place.is_usual() {
+        bail!(
+            "--device and --precision are for `cargo xtask bench step` alone: the other suites run on the CPU in f32, as their peers do"
+        );
+    }
     // What a suite does without is not asked for.
     let wanted = |by: &[Name]| suites.iter().any(|suite| by.contains(suite));
     let (photographs, scripts) =

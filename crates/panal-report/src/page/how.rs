@@ -21,7 +21,7 @@ pub(super) fn time(table: &Table) -> String {
         }),
         ("Features", &|row| seconds(row.seconds_by_part.features)),
         ("Training", &|row| seconds(row.seconds_by_part.train)),
-        ("of it waiting for images", &|row| seconds(row.seconds_by_part.waiting)),
+        ("of it waiting for images", &|row| row.seconds_by_part.waiting.map_or_else(views::missing, seconds)),
         ("Evaluation", &|row| seconds(row.seconds_by_part.evaluate)),
         ("Opening the data", &|row| seconds(row.seconds_by_part.data)),
         ("Images/s", &images_per_second),

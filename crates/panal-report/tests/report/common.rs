@@ -52,7 +52,7 @@ pub(crate) fn run(index: usize, row: &str, seed: u64, classes: &[&str], pairs: &
             data: 1.0,
             features: 4.0,
             train: 3.0,
-            waiting: 0.5,
+            waiting: Some(0.5),
             evaluate: 2.0,
         },
         images_seen: 732,

@@ -7,12 +7,12 @@ use std::time::Instant;
 use panal_data::{Episodes, keyed_rng};
 use panal_optim::{Optimizer, ParamGroup, Progress};
 use serde::{Deserialize, Serialize};
-use tch::Kind;
 
 use super::images::FewShotImages;
 use super::net::FewShotNet;
 use super::spec::{EpisodicSpec, wrong};
 use crate::checkpoint::{Checkpoint, CheckpointSpec};
+use crate::transfer::loss_and_correct;
 use crate::{Log, StepLog, TrainError};
 
 /// What a method's own draws are keyed by.
@@ -120,7 +120,9 @@ impl Episodic<'_> {
                 }
             }
             log.episodic_epoch(state.end_epoch(spec.steps));
-            save(&mut keeper, &state, net, &optimizer)?;
+            if keeper.is_worth_it() {
+                save(&mut keeper, &state, net, &optimizer)?;
+            }
         }
         let seconds = state.epochs.iter().map(|epoch| epoch.seconds).sum();
         Ok(EpisodicRun { epochs: state.epochs, steps: state.steps, seconds })
@@ -138,13 +140,13 @@ impl Episodic<'_> {
                 None => self.images.task(&episode)?,
             };
             let (loss, logits) = net.loss(&task, &mut keyed_rng(self.seed, &[METHOD_STREAM, number]))?;
-            all_loss += loss.f_double_value(&[])? / tasks as f64;
+            loss.f_div_scalar(tasks as f64)?.f_backward()?;
+            let (loss, right) = loss_and_correct(&loss, &logits, &task.truth)?;
+            all_loss += loss / tasks as f64;
+            all_accuracy += right as f64 / (logits.size()[0] * tasks as i64) as f64;
             if !all_loss.is_finite() {
                 break;
             }
-            loss.f_div_scalar(tasks as f64)?.f_backward()?;
-            let right = logits.f_detach()?.f_argmax(1, false)?.f_eq_tensor(&task.truth)?.f_to_kind(Kind::Double)?;
-            all_accuracy += right.f_mean(Kind::Double)?.f_double_value(&[])? / tasks as f64;
         }
         Ok((all_loss, all_accuracy, images))
     }

@@ -147,30 +147,57 @@ enum Make {
 }
 
 impl Feed {
-    /// The micro-batches of `epoch` from number `first` on.
-    pub(super) fn epoch_from(
-        &self,
-        epoch: u64,
-        first: usize,
-    ) -> Box<dyn Iterator<Item = Result<Part<'_>, TrainError>> + '_> {
-        match &self.make {
+    /// The steps of `epoch` from number `first` on, of so many micro-batches each.
+    pub(super) fn steps_from(&self, epoch: u64, first: usize, each: usize) -> Steps<'_> {
+        let first = first * each;
+        let parts: Box<dyn Iterator<Item = _>> = match &self.make {
             Make::OnCpu(device) => Box::new(self.loader.epoch_from(epoch, first).map(|batch| {
                 let (views, _) = batch_to_tensors(batch?, Device::Cpu)?;
-                Ok(Part::OnHost { views, device: *device })
+                Ok(Part::Made { views, device: *device })
             })),
             Make::OnDevice { bank, augmenter, seed } => {
                 let batches = self.loader.batch_indices(epoch).skip(first);
                 Box::new(batches.map(move |images| Ok(Part::ToDraw { bank, augmenter, images, epoch, seed: *seed })))
             }
+        };
+        Steps { parts, each, ahead: None }
+    }
+}
+
+/// The micro-batches of one step after another.
+pub(super) struct Steps<'a> {
+    parts: Box<dyn Iterator<Item = Result<Part<'a>, TrainError>> + 'a>,
+    each: usize,
+    /// Those of the next step, where they were got ahead.
+    ahead: Option<Vec<Part<'a>>>,
+}
+
+impl<'a> Steps<'a> {
+    /// The micro-batches of the next step.
+    pub(super) fn take(&mut self) -> Result<Vec<Part<'a>>, TrainError> {
+        match self.ahead.take() {
+            Some(parts) => Ok(parts),
+            None => self.parts.by_ref().take(self.each).collect(),
         }
+    }
+
+    /// Gets them while the device computes; the views of a step that has one part go there as well.
+    pub(super) fn prepare(&mut self) -> Result<(), TrainError> {
+        let mut parts = self.take()?;
+        if let [part] = &mut parts[..] {
+            let views = part.views()?;
+            *part = Part::Made { device: views.device(), views };
+        }
+        self.ahead = Some(parts);
+        Ok(())
     }
 }
 
 /// The two views of the images of a micro-batch, off the device until they are asked for: a step that takes two passes holds all
 /// of its batch so, and the device one part at a time.
 pub(super) enum Part<'a> {
-    /// Made by the CPU.
-    OnHost { views: Tensor, device: Device },
+    /// Made already, on the host or on the device.
+    Made { views: Tensor, device: Device },
     /// To be made on the device. Draws have keys, so that they are the same each time.
     ToDraw { bank: &'a ImageBank, augmenter: &'a Augmenter, images: Vec<usize>, epoch: u64, seed: u64 },
 }
@@ -179,7 +206,7 @@ impl Part<'_> {
     /// The views on the device: `[2M, 3, H, W]`, those of an image adjacent; the same values each time.
     pub(super) fn views(&self) -> Result<Tensor, TrainError> {
         match self {
-            Self::OnHost { views, device } => Ok(to_device(views, *device)?),
+            Self::Made { views, device } => Ok(to_device(views, *device)?),
             Self::ToDraw { bank, augmenter, images, epoch, seed } => {
                 Ok(augmenter.views(bank, images, *epoch, 2, *seed)?)
             }

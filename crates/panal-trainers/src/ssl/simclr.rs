@@ -4,12 +4,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use panal_losses::contrastive_accuracy_with;
 use panal_models::{Classifier, Projector};
 use panal_optim::{Optimizer, ParamGroup, Progress};
 use serde::{Deserialize, Serialize};
 
-use super::step::Net;
+use super::step::{Net, Told};
 use super::{Health, SimClrSpec, Views};
 use crate::checkpoint::{self, Checkpoint, CheckpointSpec};
 use crate::frozen::{Bank, knn};
@@ -115,7 +114,7 @@ impl SimClr<'_> {
     ///
     /// # Errors
     /// What the data, the networks or the settings refuse; [`TrainError::SmallImage`]; [`TrainError::Diverged`] at the first
-    /// loss that is no number, [`TrainError::NotFinite`] for a weight that is none; [`TrainError::Interrupted`] after `stop` was set.
+    /// loss that is no number, after which the networks are of no more use, [`TrainError::NotFinite`] for a weight that is none; [`TrainError::Interrupted`] after `stop` was set.
     pub fn run(
         &self,
         encoder: &mut Classifier,
@@ -142,9 +141,9 @@ impl SimClr<'_> {
 
         while state.epoch < spec.epochs {
             let mut clock = Instant::now();
-            let mut views = feed.epoch_from(state.epoch as u64, state.step * micro_batches);
+            let mut views = feed.steps_from(state.epoch as u64, state.step, micro_batches);
             while state.step < steps {
-                let parts = views.by_ref().take(micro_batches).collect::<Result<Vec<_>, _>>()?;
+                let parts = views.take()?;
                 state.running.waiting += clock.elapsed().as_secs_f64();
                 let net = Net::new(encoder, projector, spec.precision);
                 optimizer.zero_grad()?;
@@ -155,24 +154,30 @@ impl SimClr<'_> {
                 let progress =
                     Progress { epoch: state.epoch, epochs: spec.epochs, step: state.step, steps_per_epoch: steps };
                 let lr = base * spec.schedule.factor(progress);
-                if !taken.loss.is_finite() {
-                    return Err(diverged(taken.loss, &state, lr, &keeper));
-                }
                 optimizer.step(lr)?;
 
-                let (top1, top5) = contrastive_accuracy_with(&taken.z, spec.loss.similarity())?;
+                // A GPU is still at it: meanwhile it is sent the next views, and only then asked how this step went.
+                if encoder.device().is_cuda() && state.step + 1 < steps {
+                    let waiting = Instant::now();
+                    views.prepare()?;
+                    state.running.waiting += waiting.elapsed().as_secs_f64();
+                }
+                let Told { loss, top1, top5 } = taken.told(spec.loss.similarity())?;
+                if !loss.is_finite() {
+                    return Err(diverged(loss, &state, lr, &keeper));
+                }
                 log.ssl_step(&SslStep {
                     epoch: state.epoch,
                     epochs: spec.epochs,
                     step: state.step,
                     steps,
                     lr,
-                    loss: taken.loss,
+                    loss,
                     top1,
                     top5,
                     images: spec.batch,
                 });
-                state.tally(taken.loss, [top1, top5], spec.batch, lr, clock);
+                state.tally(loss, [top1, top5], spec.batch, lr, clock);
                 if state.step == steps {
                     state.running.health = Health::of(&taken.h, &taken.z)?;
                 }
@@ -194,7 +199,10 @@ impl SimClr<'_> {
             }
             let knn = self.knn(encoder, state.epoch, log)?;
             log.ssl_epoch(state.end_epoch(steps, spec.batch, knn));
-            save(&mut keeper, &state, encoder, projector, &optimizer)?;
+            // The last one stays: it holds the projection head.
+            if state.epoch == spec.epochs || keeper.is_worth_it() {
+                save(&mut keeper, &state, encoder, projector, &optimizer)?;
+            }
         }
         let State { epochs, images, steps, seconds, .. } = state;
         Ok(Pretrained { epochs, images, steps, seconds, earlier })

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use panal_data::keyed_rng;
+use panal_losses::{Similarity, contrastive_hits};
 use panal_models::{Classifier, Projector};
 use panal_tensor::{Precision, Role};
 use tch::{Kind, Tensor, no_grad};
@@ -25,16 +26,38 @@ pub(super) struct Net<'a> {
     waited: Cell<f64>,
 }
 
-/// What a batch gave, without gradient.
+/// What a batch gave: on the device, without gradient.
 pub(super) struct Step {
-    /// The loss, in nats.
-    pub(super) loss: f64,
+    /// The loss, in nats, a scalar.
+    loss: Tensor,
     /// Features, `[2N, d]`.
     pub(super) h: Tensor,
     /// Embeddings, `[2N, out]`.
     pub(super) z: Tensor,
     /// Seconds that went by until views were on the device.
     pub(super) waited: f64,
+}
+
+/// What is told of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Told {
+    /// The loss, in nats.
+    pub(super) loss: f64,
+    /// Share of views whose partner is the most similar of the batch.
+    pub(super) top1: f64,
+    /// Share of views whose partner is among the five most similar.
+    pub(super) top5: f64,
+}
+
+impl Step {
+    /// Read from the device together, since each reading waits for it.
+    pub(super) fn told(&self, similarity: Similarity) -> Result<Told, TrainError> {
+        let hits = contrastive_hits(&self.z, similarity)?.f_to_kind(Kind::Float)?;
+        let all = Tensor::f_cat(&[self.loss.f_view(1)?.f_to_kind(Kind::Float)?, hits], 0)?;
+        let [loss, first, among_five] = Vec::<f32>::try_from(all)?[..] else { unreachable!("three were joined") };
+        let share = |hits: f32| f64::from(hits) / self.z.size()[0] as f64;
+        Ok(Told { loss: loss.into(), top1: share(first), top5: share(among_five) })
+    }
 }
 
 impl<'a> Net<'a> {
@@ -48,7 +71,7 @@ impl<'a> Net<'a> {
     /// section 3.2). So the gradient is that of one pass in which batch norm sees part after part. The views of one part are on the
     /// device at a time.
     ///
-    /// A loss that is no number is returned without its gradient.
+    /// Nothing here waits for the device: a loss that is no number is seen where it is told, and so is its gradient none.
     pub(super) fn gradient(
         &self,
         parts: &[Part<'_>],
@@ -60,11 +83,8 @@ impl<'a> Net<'a> {
             [part] => {
                 let (h, z) = self.embed(part, seed, at, 0)?;
                 let value = loss.of(&z)?;
-                let number = value.double_value(&[]);
-                if number.is_finite() {
-                    value.f_backward()?;
-                }
-                Ok(Step { loss: number, h: h.f_detach()?, z: z.f_detach()?, waited: self.waited.get() })
+                value.f_backward()?;
+                Ok(Step { loss: value.f_detach()?, h: h.f_detach()?, z: z.f_detach()?, waited: self.waited.get() })
             }
             parts => self.in_two_passes(parts, loss, seed, at),
         }
@@ -77,7 +97,11 @@ impl<'a> Net<'a> {
         seed: u64,
         at: [u64; 2],
     ) -> Result<Step, TrainError> {
-        let before = self.buffers(|buffer| Ok(buffer.copy()))?;
+        let before = self.buffers(|buffer| {
+            let mut copy = buffer.f_zeros_like()?;
+            copy.f_copy_(buffer)?;
+            Ok(copy)
+        })?;
         let first = no_grad(|| -> Result<Vec<(Tensor, Tensor)>, TrainError> {
             parts.iter().enumerate().map(|(number, part)| self.embed(part, seed, at, number)).collect()
         })?;
@@ -92,19 +116,16 @@ impl<'a> Net<'a> {
         let (h, z) = (join(|(h, _)| h)?, join(|(_, z)| z)?);
         let leaf = z.f_detach()?.f_set_requires_grad(true)?;
         let value = loss.of(&leaf)?;
-        let number = value.double_value(&[]);
-        if number.is_finite() {
-            value.f_backward()?;
-            let gradient = leaf.f_grad()?;
-            let mut from = 0;
-            for (number, part) in parts.iter().enumerate() {
-                let (_, z) = self.embed(part, seed, at, number)?;
-                let rows = z.size()[0];
-                z.f_mul(&gradient.f_narrow(0, from, rows)?)?.f_sum(Kind::Float)?.f_backward()?;
-                from += rows;
-            }
+        value.f_backward()?;
+        let gradient = leaf.f_grad()?;
+        let mut from = 0;
+        for (number, part) in parts.iter().enumerate() {
+            let (_, z) = self.embed(part, seed, at, number)?;
+            let rows = z.size()[0];
+            z.f_mul(&gradient.f_narrow(0, from, rows)?)?.f_sum(Kind::Float)?.f_backward()?;
+            from += rows;
         }
-        Ok(Step { loss: number, h, z, waited: self.waited.get() })
+        Ok(Step { loss: value.f_detach()?, h, z, waited: self.waited.get() })
     }
 
     /// Features and embeddings of a part, in training.
@@ -147,7 +168,7 @@ mod tests {
     }
 
     fn parts(views: &Tensor, rows: i64) -> Vec<Part<'static>> {
-        views.split(rows, 0).into_iter().map(|views| Part::OnHost { views, device: Device::Cpu }).collect()
+        views.split(rows, 0).into_iter().map(|views| Part::Made { views, device: Device::Cpu }).collect()
     }
 
     fn images(count: i64) -> Tensor {
@@ -196,7 +217,7 @@ mod tests {
         value.backward();
         let direct = outcome(&encoder, &projector);
 
-        assert!((two.loss - value.double_value(&[])).abs() < 1e-6);
+        assert!((two.told(Similarity::Cosine).unwrap().loss - value.double_value(&[])).abs() < 1e-6);
         assert_eq!(cached.len(), direct.len());
         for ((name, cached), (_, direct)) in cached.iter().zip(&direct) {
             let scale = direct.iter().fold(1e-3, |most: f64, value| most.max(value.abs()));
@@ -216,20 +237,21 @@ mod tests {
         let parted = net.gradient(&parts(&images(12), 4), &loss, 7, [0, 0]).unwrap();
         let moved = outcome(&encoder, &projector);
         // The same images, other statistics: another loss and another gradient, near the first.
-        assert!(whole.loss != parted.loss && (whole.loss - parted.loss).abs() < 1.0, "{} {}", whole.loss, parted.loss);
+        let [whole, parted] = [whole, parted].map(|step| step.told(Similarity::Cosine).unwrap().loss);
+        assert!(whole != parted && (whole - parted).abs() < 1.0, "{whole} {parted}");
         let head = |of: &[(String, Vec<f64>)]| of.iter().find(|(name, _)| name == "1.bias").unwrap().1.clone();
         assert_ne!(head(&plain), head(&moved));
     }
 
     #[test]
-    fn a_loss_that_is_no_number_leaves_no_gradient() {
+    fn a_loss_that_is_no_number_is_told_as_such() {
         let (encoder, projector) = networks();
         let net = Net::new(&encoder, &projector, Precision::F32);
         for rows in [8, 4] {
             let parts = parts(&(images(8) * f64::NAN), rows);
             let step = net.gradient(&parts, &ContrastiveLoss::default(), 7, [0, 0]).unwrap();
-            assert!(step.loss.is_nan());
-            assert!(encoder.trainable().iter().all(|(_, tensor)| !tensor.grad().defined()));
+            let told = step.told(Similarity::Cosine).unwrap();
+            assert!(told.loss.is_nan() && (told.top1, told.top5) == (0.0, 0.0), "{told:?}");
         }
     }
 }

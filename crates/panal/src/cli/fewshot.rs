@@ -47,7 +47,7 @@ pub(crate) struct FewshotTrainArgs {
     #[arg(long, value_name = "LR", allow_negative_numbers = true)]
     pub(crate) lr: Option<f64>,
 
-    /// Keep a checkpoint at least so often, in seconds; the end of an epoch is always kept
+    /// Keep a checkpoint at least so often, in seconds; the end of an epoch too, unless that takes over a tenth of the time
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     pub(crate) checkpoint_every: f64,
 

@@ -105,7 +105,8 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "LR", allow_negative_numbers = true)]
     pub(crate) lr: Option<f64>,
 
-    /// What training steps compute in: f32, or bf16 (mixed precision, for GPUs that multiply in it)
+    /// What training steps of every phase that does not say compute in: f32, or bf16 (mixed precision, for GPUs that multiply in it);
+    /// evaluation and features that are computed once are f32
     #[arg(long, value_name = "f32|bf16")]
     pub(crate) precision: Option<Precision>,
 
@@ -117,7 +118,7 @@ pub(crate) struct ConfigArgs {
     #[arg(long)]
     pub(crate) skip_bad: bool,
 
-    /// Keep a checkpoint at least so often, in seconds; the end of an epoch is always kept
+    /// Keep a checkpoint at least so often, in seconds; the end of an epoch too, unless that takes over a tenth of the time
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     pub(crate) checkpoint_every: f64,
 

@@ -16,6 +16,7 @@ use super::{encoder, init, table};
 use crate::cli::{CompareArgs, Global};
 use crate::console::Console;
 use crate::data::Unlabelled;
+use crate::device;
 
 pub(crate) fn run(args: &CompareArgs, global: &Global, console: &Console) -> Result<()> {
     let data = args.data.clone().map(|data| ("data", toml::Value::String(data)));
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &CompareArgs, global: &Global, console: &Console) -> Res
     let labelled = pretrain::labelled(&images)?;
     // What is done is never done again.
     let bench = Bench { resume: true, ..Bench::new(global, &args.config, console)? };
+    device::mind(bench.device, [config.simclr.precision].into_iter());
     eval::check(&args.protocols, &settings, &labelled)?;
     let others = init::read_all(&args.inits, console)?;
     let digest = images.images.digest()?;

@@ -147,7 +147,7 @@ pub(crate) fn check_rows<'a>(encoders: impl Iterator<Item = &'a Pretraining>) ->
             let files = format!("{} and {}", other.path.display(), encoder.path.display());
             if (&other.config, &other.data) != (&encoder.config, &encoder.data) {
                 bail!(
-                    "{files} are both called `{}` but differ in settings or images, so they are no runs of one pretraining: judge them apart, or \
+                    "{files} would both be called `{}` but differ in settings or images, so they are no runs of one pretraining: judge them apart, or \
                      pretrain with another `name`",
                     encoder.name
                 );

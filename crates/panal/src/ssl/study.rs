@@ -21,7 +21,7 @@ use crate::cli::{Budget, ConfigArgs, Global, StudyArgs};
 use crate::console::Console;
 use crate::data::Data;
 use crate::run::hex;
-use crate::{config as lab_config, record, suggest, unfinished};
+use crate::{config as lab_config, device, record, suggest, unfinished};
 
 /// The built-in studies: name and text.
 const STUDIES: &[(&str, &str)] = &[
@@ -135,6 +135,7 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     // What is done is never done again.
     let bench = Bench { resume: true, ..Bench::new(global, &args.config, console)? };
+    device::mind(bench.device, combinations.iter().map(|(config, ..)| config.simclr.precision));
     let judge = Judge { settings: &settings, data: &data, device: bench.device, threads: bench.threads, console };
 
     let about = json!({

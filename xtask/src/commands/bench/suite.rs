@@ -152,6 +152,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The CPU in single precision.
+    pub(super) fn is_usual(&self) -> bool {
+        self.label().is_empty()
+    }
+
     /// What sets a row apart from that of the CPU in single precision.
     fn label(&self) -> String {
         let parts = [(&self.device, "cpu"), (&self.precision, "f32")];

@@ -75,9 +75,11 @@ impl SqueezeExcitation {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+    /// Overwrites `x` where the gradient allows it.
+    fn forward(&self, mut x: Tensor) -> Result<Tensor, TchError> {
         let squeezed = self.squeeze.forward(&x.f_adaptive_avg_pool2d([1, 1])?)?.f_silu()?;
-        self.excite.forward(&squeezed)?.f_sigmoid()?.f_mul(x)
+        let excited = self.excite.forward(&squeezed)?.f_sigmoid()?;
+        if x.requires_grad() || excited.requires_grad() { x.f_mul(&excited) } else { x.f_mul_(&excited) }
     }
 }
 
@@ -126,7 +128,7 @@ impl MBConv {
             Some(expand) => expand.forward(x, mode)?,
             None => x.shallow_clone(),
         };
-        let excited = self.excitation.forward(&self.depthwise.forward(&expanded, mode)?)?;
+        let excited = self.excitation.forward(self.depthwise.forward(&expanded, mode)?)?;
         let branch = self.project.forward(&excited, mode)?;
         match self.residual {
             Some(p) => mode.stochastic_depth(branch, p)?.f_add_(x),

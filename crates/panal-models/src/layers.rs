@@ -198,7 +198,9 @@ impl Activation {
             Self::None => Ok(x),
             Self::Relu => x.f_relu_(),
             Self::Relu6 => x.f_relu6_(),
-            Self::Silu => x.f_silu(),
+            // Its gradient needs what it was given.
+            Self::Silu if x.requires_grad() => x.f_silu(),
+            Self::Silu => x.f_silu_(),
         }
     }
 }

@@ -110,8 +110,17 @@ impl Record {
         Ok(file)
     }
 
+    /// Takes what was measured once more in the place of what is here, where it is better beside its peer.
+    pub(super) fn take_better(&mut self, again: Vec<Comparison>) {
+        for again in again {
+            if let Some(row) = self.rows.iter_mut().find(|row| row.row == again.row && row.ratio < again.ratio) {
+                *row = again;
+            }
+        }
+    }
+
     /// The rows that are worse beside their peer than in the last record of them.
-    pub(super) fn fallen(&self, before: &[Self]) -> Vec<String> {
+    pub(super) fn fallen(&self, before: &[Self]) -> Vec<Fall> {
         let last = |row: &str| {
             before.iter().rev().filter(|record| record.suite == self.suite).find_map(|record| {
                 record.rows.iter().find(|comparison| comparison.row == row).map(|comparison| (record, comparison))
@@ -122,11 +131,19 @@ impl Record {
             (now.ratio < FALLEN * then.ratio_low).then(|| {
                 let Comparison { ratio, ratio_low, ratio_high, .. } = then;
                 let was = format!("{ratio:.2} ({ratio_low:.2} to {ratio_high:.2}) on {}", record.date);
-                format!("{}, {}: {:.2} times the peer, was {was}", self.suite, now.row, now.ratio)
+                let text = format!("{}, {}: {:.2} times the peer, was {was}", self.suite, now.row, now.ratio);
+                Fall { row: now.row.clone(), text }
             })
         };
         self.rows.iter().filter_map(fell).collect()
     }
+}
+
+/// A row that is worse beside its peer than it was, and how much.
+#[derive(Debug, PartialEq)]
+pub(super) struct Fall {
+    pub(super) row: String,
+    pub(super) text: String,
 }
 
 /// Every record of this format in the folder, the oldest first.
@@ -247,7 +264,14 @@ mod tests {
         let before = [record("2026-01-01", 4.0), record("2026-01-02", 2.0)];
         assert!(record("2026-01-03", 1.8).fallen(&before).is_empty(), "that is noise");
         let fallen = record("2026-01-03", 1.6).fallen(&before);
-        assert_eq!(fallen, ["step, r: 1.60 times the peer, was 2.00 (2.00 to 2.00) on 2026-01-02"]);
+        let text = "step, r: 1.60 times the peer, was 2.00 (2.00 to 2.00) on 2026-01-02".to_owned();
+        assert_eq!(fallen, [Fall { row: "r".into(), text }]);
+        // Measured once more, it was noise, or it was not.
+        for (again, still) in [(1.9, 0), (1.5, 1)] {
+            let mut now = record("2026-01-03", 1.6);
+            now.take_better(record("2026-01-03", again).rows);
+            assert_eq!((now.rows.len(), now.fallen(&before).len()), (1, still), "{again}");
+        }
         let other = Record { suite: Name::Lab, ..record("2026-01-02", 9.0) };
         assert!(record("2026-01-03", 1.0).fallen(&[other]).is_empty(), "another suite");
     }

@@ -357,8 +357,10 @@ impl Suite {
         let mut measured: Vec<Measured> =
             self.programs.iter().map(|program| Measured { command: program.words(), rounds: Vec::new() }).collect();
         for round in 1..=rounds {
-            say(&format!("{}, round {round} of {rounds}", self.name));
-            for (program, measured) in self.programs.iter().zip(&mut measured) {
+            for (number, (program, measured)) in self.programs.iter().zip(&mut measured).enumerate() {
+                let what = program.read.names().swap_remove(0);
+                let place = format!("{} of {}", number + 1, self.programs.len());
+                say(&format!("{}, round {round} of {rounds}, program {place}: {what}", self.name));
                 measured.rounds.push(program.run()?);
             }
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Place, panal, run};
+use common::{Place, panal, run, ssl};
 use serde_json::Value;
 
 /// What TensorBoard reads in a run's folder; a loud word where there is no Python that has it.
@@ -97,36 +97,14 @@ fn a_folder_that_cannot_be_written_is_refused_before_training() {
     assert!(!place.results().join("table.json").exists());
 }
 
-/// Two epochs of SimCLR on the stripes.
-const PRETRAINING: &str = r#"
-name = "tiny"
-title = "A tiny pretraining"
-data = "unused"
-model = "resnet10_w24"
-stem = "cifar"
-[augment.views]
-ops = [{ op = "random_resized_crop", size = 16, scale = [0.3, 1.0] }, { op = "horizontal_flip", p = 0.5 }]
-[augment.evaluation]
-ops = [{ op = "resize", size = [16, 16] }]
-[simclr]
-epochs = 2
-batch = 6
-projector = { kind = "mlp", hidden = 16, out = 8 }
-optimizer = { kind = "sgd" }
-lr = 0.05
-lr_scaling = "none"
-schedule = { kind = "constant" }
-knn = { every = 2, k = 3 }
-"#;
-
 #[test]
 fn pretraining_tells_of_its_loss_its_health_and_both_views() {
     let place = Place::new();
-    std::fs::write(place.path("tiny.toml"), PRETRAINING).unwrap();
+    std::fs::write(place.path("tiny.toml"), ssl::CONFIG).unwrap();
     let mut command = panal(&["ssl", "pretrain"]);
     command.arg(place.path("images")).arg("--config").arg(place.path("tiny.toml"));
     command.arg("--out").arg(place.path("encoder")).arg("--tensorboard").arg(place.path("board"));
-    let said = run(&mut command);
+    let said = run(command.args(["--set", "simclr.epochs=2"]));
     assert_eq!(said.code, Some(0), "{}", said.err);
     let record = std::fs::read_to_string(place.path("encoder/record.json")).unwrap();
     let record: Value = serde_json::from_str(&record).unwrap();

@@ -9,7 +9,7 @@ use std::path::Path;
 pub(crate) const OLDEST_DRIVER: u32 = 580;
 
 /// The machine, as a benchmark's record keeps it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) os: String,
     pub(crate) processor: String,
@@ -47,9 +47,8 @@ impl Machine {
 
     /// Whether figures of the other can be held against those of this one, as far as can be told.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        let parts =
-            |machine: &Self| (machine.processor.clone(), machine.cores, machine.vectors.clone(), machine.gpus.clone());
-        parts(self) == parts(other)
+        (&self.processor, self.cores, &self.vectors, &self.gpus)
+            == (&other.processor, other.cores, &other.vectors, &other.gpus)
     }
 }
 

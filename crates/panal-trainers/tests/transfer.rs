@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use common::{PLAIN, RANDOM, model, network, phases, run, split};
 use panal_models::Classifier;
 use panal_tensor::Precision;
-use panal_trainers::{Part, PhaseSpec, Silent, TrainError, Transfer};
+use panal_trainers::{Outcome, Part, PhaseSpec, Silent, TrainError, Transfer};
 use tch::{Kind, Tensor};
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -75,14 +75,12 @@ fn fine_tuning_moves_weights_and_running_statistics() {
     }
 }
 
-#[test]
-fn stripes_are_learnt() {
-    let mut model = network("resnet18", 0);
-    let phases = phases("{ epochs = 5, train = 'all', lr = 0.005, schedule = { kind = 'cosine', warmup_epochs = 1 } }");
+/// More images than `run` has, enough to learn what tells them apart.
+fn learn_stripes(model: &mut Classifier, phases: &[PhaseSpec]) -> Outcome {
     let transfer = Transfer {
         train: split(64, 1, PLAIN),
         eval: split(32, 2, PLAIN),
-        phases: &phases,
+        phases,
         batch: 8,
         eval_batch: 32,
         seed: 3,
@@ -90,7 +88,14 @@ fn stripes_are_learnt() {
         checkpoint: None,
         stop: &GO,
     };
-    let outcome = transfer.run(&mut model, &mut Silent).unwrap();
+    transfer.run(model, &mut Silent).expect("a run")
+}
+
+#[test]
+fn stripes_are_learnt() {
+    let mut model = network("resnet18", 0);
+    let phases = phases("{ epochs = 5, train = 'all', lr = 0.005, schedule = { kind = 'cosine', warmup_epochs = 1 } }");
+    let outcome = learn_stripes(&mut model, &phases);
     let (first, last) = (&outcome.epochs[0], &outcome.epochs[4]);
     assert!(last.train_loss < 0.5 * first.train_loss, "{} to {}", first.train_loss, last.train_loss);
     assert!(last.eval.accuracy >= 0.9, "{:?}", outcome.epochs);
@@ -102,24 +107,10 @@ fn mixed_precision_learns_and_leaves_everything_that_is_kept_in_single_precision
     let phases = phases(
         "{ epochs = 5, train = 'all', lr = 0.005, precision = 'bf16', schedule = { kind = 'cosine', warmup_epochs = 1 } }",
     );
-    let single = vec![PhaseSpec { precision: Precision::F32, ..phases[0].clone() }];
-    let run = |phases: &[PhaseSpec], model: &mut Classifier| {
-        let transfer = Transfer {
-            train: split(64, 1, PLAIN),
-            eval: split(32, 2, PLAIN),
-            phases,
-            batch: 8,
-            eval_batch: 32,
-            seed: 3,
-            threads: Some(1),
-            checkpoint: None,
-            stop: &GO,
-        };
-        transfer.run(model, &mut Silent).unwrap()
-    };
+    let single = [PhaseSpec { precision: Precision::F32, ..phases[0].clone() }];
     let (mut model, mut other) = (network("resnet18", 0), network("resnet18", 0));
-    let outcome = run(&phases, &mut model);
-    run(&single, &mut other);
+    let outcome = learn_stripes(&mut model, &phases);
+    learn_stripes(&mut other, &single);
     assert_ne!(model.store().digest().unwrap(), other.store().digest().unwrap(), "nothing was computed otherwise");
     assert!(outcome.epochs[4].eval.accuracy >= 0.9, "{:?}", outcome.epochs);
     assert!(outcome.seconds.waiting > 0.0 && outcome.seconds.waiting < outcome.seconds.train, "{:?}", outcome.seconds);

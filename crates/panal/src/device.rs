@@ -15,8 +15,8 @@ pub(crate) fn choose(global: &Global) -> Result<Device> {
 }
 
 /// Warns of what a device is slow at.
-pub(crate) fn mind(device: Device, mut precisions: impl Iterator<Item = Precision>) {
-    if device == Device::Cpu && precisions.any(|precision| precision == Precision::Bf16) {
+pub(crate) fn mind(device: Device, precisions: impl IntoIterator<Item = Precision>) {
+    if device == Device::Cpu && precisions.into_iter().any(|precision| precision == Precision::Bf16) {
         tracing::warn!(
             "bf16 on the CPU: slower than f32, but where the processor multiplies in it (AMX, AVX-512 BF16)"
         );

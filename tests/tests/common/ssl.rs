@@ -5,7 +5,8 @@ use tempfile::TempDir;
 
 use super::{Said, panal, run, stripes};
 
-const CONFIG: &str = r#"
+/// Three epochs of SimCLR on the stripes.
+pub const CONFIG: &str = r#"
 name = "tiny"
 title = "A tiny pretraining"
 data = "unused"

@@ -57,6 +57,12 @@ const QUICK: [(Name, &str); 4] = [
 ];
 
 pub(crate) fn main(args: &Args) -> Result<()> {
+    let suites = args.suites();
+    if suites != [Name::Step] && !args.place.is_usual() {
+        bail!(
+            "--device and --precision are for `cargo xtask bench step` alone: the other suites run on the CPU in f32, as their peers do"
+        );
+    }
     let mut stages = Stages::new(if args.functions { 3 } else { 6 });
     let libtorch = setup::ready(&mut stages, false)?;
     if args.functions {
@@ -66,12 +72,6 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         }
         stages.end();
         return Ok(());
-    }
-    let suites = args.suites();
-    if suites != [Name::Step] && !args.place.is_usual() {
-        bail!(
-            "--device and --precision are for `cargo xtask bench step` alone: the other suites run on the CPU in f32, as their peers do"
-        );
     }
     // What a suite does without is not asked for.
     let wanted = |by: &[Name]| suites.iter().any(|suite| by.contains(suite));
@@ -121,7 +121,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
             suite: name,
             date: record::today()?,
             command: std::env::args().skip(1).fold("cargo xtask".to_owned(), |line, word| format!("{line} {word}")),
-            machine: Machine::here(),
+            machine: machine.clone(),
             versions: record::versions(&python, &libtorch.version)?,
             rows: comparisons,
             programs: measured,

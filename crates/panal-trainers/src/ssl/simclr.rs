@@ -114,7 +114,8 @@ impl SimClr<'_> {
     ///
     /// # Errors
     /// What the data, the networks or the settings refuse; [`TrainError::SmallImage`]; [`TrainError::Diverged`] at the first
-    /// loss that is no number, after which the networks are of no more use, [`TrainError::NotFinite`] for a weight that is none; [`TrainError::Interrupted`] after `stop` was set.
+    /// loss that is no number, after which the networks are of no more use; [`TrainError::NotFinite`] for a weight that is
+    /// none; [`TrainError::Interrupted`] after `stop` was set.
     pub fn run(
         &self,
         encoder: &mut Classifier,

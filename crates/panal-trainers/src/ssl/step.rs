@@ -71,7 +71,7 @@ impl<'a> Net<'a> {
     /// section 3.2). So the gradient is that of one pass in which batch norm sees part after part. The views of one part are on the
     /// device at a time.
     ///
-    /// Nothing here waits for the device: a loss that is no number is seen where it is told, and so is its gradient none.
+    /// Nothing here waits for the device. So a loss that is no number is seen only where it is told, and its gradient is none either.
     pub(super) fn gradient(
         &self,
         parts: &[Part<'_>],

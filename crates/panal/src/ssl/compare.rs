@@ -31,7 +31,7 @@ pub(crate) fn run(args: &CompareArgs, global: &Global, console: &Console) -> Res
     let labelled = pretrain::labelled(&images)?;
     // What is done is never done again.
     let bench = Bench { resume: true, ..Bench::new(global, &args.config, console)? };
-    device::mind(bench.device, [config.simclr.precision].into_iter());
+    device::mind(bench.device, [config.simclr.precision]);
     eval::check(&args.protocols, &settings, &labelled)?;
     let others = init::read_all(&args.inits, console)?;
     let digest = images.images.digest()?;

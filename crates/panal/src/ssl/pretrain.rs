@@ -83,7 +83,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global, console: &Console) -> Re
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let mut bench = Bench::new(global, &args.config, console)?;
     bench.tensorboard = args.tensorboard.as_deref();
-    device::mind(bench.device, [config.simclr.precision].into_iter());
+    device::mind(bench.device, [config.simclr.precision]);
     let pretrained = pretrain(&config, &data, args.seed, &args.out, &bench)?;
     let path = args.out.join(ENCODER);
     if global.json {

@@ -11,11 +11,12 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::OptimError;
 use crate::error::{ensure, ensure_non_negative};
-use crate::optimizer::Step;
+use crate::operator::{self, Argument::*};
+use crate::optimizer::{Moving, Step};
 
 /// Settings of AdamW; the defaults are torch's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -49,30 +50,32 @@ impl AdamW {
         ensure_non_negative("weight_decay", self.weight_decay)
     }
 
-    pub(crate) fn update(
-        &self,
-        parameter: &mut Tensor,
-        gradient: &Tensor,
-        step: &Step<'_>,
-        memory: &mut [Tensor],
-    ) -> Result<(), TchError> {
-        let [first, second] = memory else { unreachable!("memory holds the two tensors of REMEMBERED") };
-        let _ = first.f_lerp_(gradient, 1.0 - self.beta1)?;
-        let scratch = gradient.f_mul_scalar(1.0 - self.beta2)?;
-        let _ = second.f_mul_scalar_(self.beta2)?.f_addcmul_(&scratch, gradient)?;
-        if step.lr == 0.0 {
-            return Ok(());
-        }
-        if step.decay != 0.0 {
-            let _ = parameter.f_mul_scalar_(1.0 - step.lr * step.decay)?;
-        }
-        // `f_addcdiv_` takes no factor, so that of the step is divided into the denominator, as torch does under CUDA graphs.
-        let t = step.count as f64;
-        let factor = -step.lr / (1.0 - self.beta1.powf(t));
-        let root = (1.0 - self.beta2.powf(t)).sqrt();
-        let denominator =
-            second.f_sqrt_out(&scratch)?.f_mul_scalar_(1.0 / (root * factor))?.f_add_scalar_(self.eps / factor)?;
-        let _ = parameter.f_addcdiv_(first, &denominator)?;
-        Ok(())
+    /// One operation for all of them.
+    pub(crate) fn update(&self, step: &Step, moving: &[Moving<'_>]) -> Result<(), TchError> {
+        let Some(first) = moving.first() else { return Ok(()) };
+        let count = Tensor::f_full([0_i64; 0], step.count as f64, (Kind::Float, first.parameter.device()))?;
+        operator::call(
+            c"aten::_fused_adamw_",
+            &[
+                Tensors(moving.iter().map(|moving| &*moving.parameter).collect()),
+                Tensors(moving.iter().map(|moving| &moving.gradient).collect()),
+                Tensors(moving.iter().map(|moving| &moving.memory[0]).collect()),
+                Tensors(moving.iter().map(|moving| &moving.memory[1]).collect()),
+                // The largest second moments, of AMSGrad.
+                Tensors(Vec::new()),
+                Tensors(moving.iter().map(|_| &count).collect()),
+                Float(step.lr),
+                Float(self.beta1),
+                Float(self.beta2),
+                Float(step.decay),
+                Float(self.eps),
+                // Whether AMSGrad, and whether to maximize.
+                Bool(false),
+                Bool(false),
+                // What gradients were scaled by, and whether that overflowed.
+                Absent,
+                Absent,
+            ],
+        )
     }
 }

@@ -36,6 +36,14 @@ pub enum OptimError {
         /// The parameter.
         name: String,
     },
+    /// The elements of a tensor don't fill a stretch of memory, each place once, as those of a slice or of an expanded tensor.
+    #[error(
+        "parameter {name} is not dense: there are gaps between its elements, or some share a place; hand in a copy of it"
+    )]
+    NotDense {
+        /// The parameter.
+        name: String,
+    },
     /// A saved state lacks a tensor.
     #[error("the saved state has no {name}; it was saved from other parameters or by another optimizer")]
     StateMissing {

@@ -27,7 +27,7 @@ use tch::{TchError, Tensor};
 
 use crate::OptimError;
 use crate::error::{ensure, ensure_non_negative};
-use crate::optimizer::{Factors, Step};
+use crate::optimizer::{Moving, Step};
 
 /// Settings of LARS; the defaults are those with which SimCLR pretrains.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -72,39 +72,48 @@ impl Lars {
         if self.momentum == 0.0 { &[] } else { &["momentum_buffer"] }
     }
 
+    pub(crate) fn update(&self, step: &Step, moving: &mut [Moving<'_>]) -> Result<(), TchError> {
+        let Some(first) = moving.first() else { return Ok(()) };
+        let kind_and_device = (first.parameter.kind(), first.parameter.device());
+        let scalar = |value: f64| Tensor::f_full([0_i64; 0], value, kind_and_device);
+        // The factors stay on the device, so that no step waits for it; tch's `add_` takes none, its `addcmul_` tensors alone.
+        let (lr, ahead) = (scalar(step.lr)?, scalar(-self.momentum)?);
+        moving.iter_mut().try_for_each(|moving| self.update_one(step, moving, &lr, &ahead))
+    }
+
     /// At most one tensor of the parameter's size is made: the decayed gradient, whose norm is asked for.
-    pub(crate) fn update(
+    fn update_one(
         &self,
-        parameter: &mut Tensor,
-        gradient: &Tensor,
-        &Step { lr, decay, factors, .. }: &Step<'_>,
-        memory: &mut [Tensor],
+        &Step { lr, decay, .. }: &Step,
+        Moving { parameter, gradient, memory }: &mut Moving<'_>,
+        unadapted: &Tensor,
+        ahead: &Tensor,
     ) -> Result<(), TchError> {
         let gradient = match decay {
             0.0 => gradient.shallow_clone(),
             _ => parameter.f_mul_scalar(decay)?.f_add_(gradient)?,
         };
-        let rate = self.rate(parameter, &gradient, lr, factors)?;
+        let rate = match self.exclude_bias_and_norm && parameter.dim() <= 1 {
+            true => unadapted.shallow_clone(),
+            false => self.ratio(parameter, &gradient)?.f_mul_scalar_(lr)?,
+        };
         if let Some(buffer) = memory.first_mut() {
             let _ = buffer.f_mul_scalar_(self.momentum)?.f_addcmul_(&gradient, &rate)?;
             if !self.nesterov {
                 let _ = parameter.f_sub_(buffer)?;
                 return Ok(());
             }
-            factors.add_scaled(parameter, -self.momentum, buffer)?;
+            let _ = parameter.f_addcmul_(buffer, ahead)?;
         }
         let _ = parameter.f_addcmul_(&gradient, &rate.f_neg()?)?;
         Ok(())
     }
 
-    /// `lr r`, a scalar that stays on the parameter's device, so that no step waits for it.
-    fn rate(&self, parameter: &Tensor, gradient: &Tensor, lr: f64, factors: &Factors) -> Result<Tensor, TchError> {
-        if self.exclude_bias_and_norm && parameter.dim() <= 1 {
-            return factors.of(lr, parameter);
-        }
+    /// `r`, a scalar on the parameter's device.
+    fn ratio(&self, parameter: &Tensor, gradient: &Tensor) -> Result<Tensor, TchError> {
         let (of_weights, of_gradient) = (parameter.f_norm()?, gradient.f_norm()?);
         let positive = of_weights.f_minimum(&of_gradient)?.f_gt(0.0)?;
         let ratio = of_weights.f_mul_scalar(self.trust_coefficient)?.f_div(&of_gradient)?;
-        ratio.f_where_scalarother(&positive, 1.0)?.f_mul_scalar_(lr)
+        ratio.f_where_scalarother(&positive, 1.0)
     }
 }

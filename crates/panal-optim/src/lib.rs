@@ -5,6 +5,7 @@
 mod adamw;
 mod error;
 mod lars;
+mod operator;
 mod optimizer;
 mod scaling;
 mod schedule;

@@ -1,11 +1,10 @@
 //! The optimizer itself: parameters in groups, what is remembered of each, and how that is saved and restored.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 
 use indexmap::IndexMap;
-use tch::{COptimizer, Kind, TchError, Tensor, no_grad};
+use tch::{COptimizer, Device, Kind, TchError, Tensor, no_grad};
 
 use crate::error::{ensure, ensure_non_negative};
 use crate::{OptimError, OptimizerSpec};
@@ -40,16 +39,22 @@ struct Param {
     memory: Vec<Tensor>,
 }
 
-/// One step of one parameter.
-pub(crate) struct Step<'a> {
+/// One step, as parameters of a group with one decay and one history share it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Step {
     /// Learning rate, scaled.
     pub(crate) lr: f64,
     /// Weight decay.
     pub(crate) decay: f64,
-    /// How many steps of this parameter there were, this one included.
+    /// How many steps of these parameters there were, this one included.
     pub(crate) count: i64,
-    /// Shared by the parameters of a step.
-    pub(crate) factors: &'a Factors,
+}
+
+/// A parameter about to move, its gradient, and what [`OptimizerSpec::remembered`] names: dense, and of one layout in memory.
+pub(crate) struct Moving<'a> {
+    pub(crate) parameter: &'a mut Tensor,
+    pub(crate) gradient: Tensor,
+    pub(crate) memory: &'a mut [Tensor],
 }
 
 /// The name under which the count of a parameter's steps is saved.
@@ -60,7 +65,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// What [`OptimizerSpec::check`] finds; [`OptimError::Setting`] for an `lr_scale` that is not > 0, [`OptimError::NoParameters`],
-    /// [`OptimError::Duplicate`], [`OptimError::NotLeaf`].
+    /// [`OptimError::Duplicate`], [`OptimError::NotLeaf`], [`OptimError::NotDense`].
     pub fn new(spec: &OptimizerSpec, groups: Vec<ParamGroup>) -> Result<Self, OptimError> {
         spec.check()?;
         let mut names = HashSet::new();
@@ -77,6 +82,9 @@ impl Optimizer {
                     return Err(OptimError::NotLeaf { name });
                 }
                 gradients.add_parameters(&tensor, 0)?;
+                if !is_dense(&tensor) {
+                    return Err(OptimError::NotDense { name });
+                }
                 let decay = spec.decay(tensor.dim());
                 let memory = spec.remembered().iter().map(|_| tensor.f_zeros_like()).collect::<Result<_, _>>()?;
                 params.push(Param { name, tensor, lr_scale, decay, steps: 0, memory });
@@ -92,7 +100,8 @@ impl Optimizer {
     /// it does not decay, and nothing that is remembered of it changes.
     ///
     /// # Errors
-    /// [`OptimError::Setting`] unless `lr` is finite, >= 0, and a number that single precision can hold.
+    /// [`OptimError::Setting`] unless `lr` is finite, >= 0, and a number that single precision can hold; [`OptimError::NotDense`] where a
+    /// parameter was given other data. Nothing has moved then.
     pub fn step(&mut self, lr: f64) -> Result<(), OptimError> {
         ensure_non_negative("lr", lr)?;
         for param in &self.params {
@@ -104,17 +113,26 @@ impl Optimizer {
                 "at most 3.4e38",
                 largest,
             )?;
+            if !is_dense(&param.tensor) {
+                return Err(OptimError::NotDense { name: param.name.clone() });
+            }
         }
-        let factors = Factors::default();
         no_grad(|| {
+            let mut together: Vec<((Step, Kind, Device), Vec<Moving<'_>>)> = Vec::new();
             for param in &mut self.params {
                 let gradient = param.tensor.f_grad()?;
                 if gradient.defined() {
-                    param.steps += 1;
-                    let step =
-                        Step { lr: lr * param.lr_scale, decay: param.decay, count: param.steps, factors: &factors };
-                    self.spec.update(&mut param.tensor, &gradient, &step, &mut param.memory)?;
+                    let step = Step { lr: lr * param.lr_scale, decay: param.decay, count: param.steps + 1 };
+                    let what = (step, param.tensor.kind(), param.tensor.device());
+                    let moving = param.moving(gradient)?;
+                    match together.iter_mut().find(|(other, _)| *other == what) {
+                        Some((_, others)) => others.push(moving),
+                        None => together.push((what, vec![moving])),
+                    }
                 }
+            }
+            for ((step, ..), moving) in &mut together {
+                self.spec.update(step, moving)?;
             }
             Ok(())
         })
@@ -181,6 +199,25 @@ impl Optimizer {
     }
 }
 
+impl Param {
+    /// The parameter about to move by `gradient`. What is laid out otherwise than the parameter is copied, for libtorch's fused steps go through
+    /// memory and not by strides.
+    fn moving(&mut self, gradient: Tensor) -> Result<Moving<'_>, TchError> {
+        let layout_here = layout(&self.tensor);
+        let like_parameter = |tensor: &mut Tensor| -> Result<(), TchError> {
+            if layout(tensor) != layout_here {
+                *tensor = copy_like(&self.tensor, tensor)?;
+            }
+            Ok(())
+        };
+        let mut gradient = if gradient.is_sparse() { gradient.f_to_dense(None, false)? } else { gradient };
+        like_parameter(&mut gradient)?;
+        self.memory.iter_mut().try_for_each(like_parameter)?;
+        self.steps += 1;
+        Ok(Moving { parameter: &mut self.tensor, gradient, memory: &mut self.memory })
+    }
+}
+
 impl fmt::Debug for Optimizer {
     /// Settings and sizes; no tensor is printed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -195,6 +232,27 @@ fn key(parameter: &str, what: &str) -> String {
     format!("{parameter}.{what}")
 }
 
+/// Sizes and strides; a dimension of one element is left out, since its stride says nothing.
+fn layout(tensor: &Tensor) -> Vec<(i64, i64)> {
+    tensor.size().into_iter().zip(tensor.stride()).filter(|&(size, _)| size != 1).collect()
+}
+
+/// Whether the elements fill a stretch of memory, each place once.
+fn is_dense(tensor: &Tensor) -> bool {
+    if tensor.is_sparse() {
+        return false;
+    }
+    let mut dimensions = layout(tensor);
+    dimensions.sort_by_key(|&(_, stride)| stride);
+    let mut filled = 1;
+    let follow = dimensions.into_iter().all(|(size, stride)| {
+        let follows = stride == filled;
+        filled *= size;
+        follows
+    });
+    follow || tensor.numel() == 0
+}
+
 /// A copy of `source` with the device and memory layout of `like`, without a gradient.
 fn copy_like(like: &Tensor, source: &Tensor) -> Result<Tensor, TchError> {
     no_grad(|| {
@@ -202,31 +260,4 @@ fn copy_like(like: &Tensor, source: &Tensor) -> Result<Tensor, TchError> {
         copy.f_copy_(source)?;
         Ok(copy)
     })
-}
-
-/// Scalars on a device, each made once: a parameter has only few values of its own to be multiplied by.
-#[derive(Default)]
-pub(crate) struct Factors(RefCell<Vec<(f64, Tensor)>>);
-
-impl Factors {
-    /// `factor` as a scalar of the kind of `like`, on its device.
-    pub(crate) fn of(&self, factor: f64, like: &Tensor) -> Result<Tensor, TchError> {
-        let (kind, device) = (like.kind(), like.device());
-        let mut known = self.0.borrow_mut();
-        let is_it = |(value, tensor): &&(f64, Tensor)| {
-            (value.to_bits(), tensor.kind(), tensor.device()) == (factor.to_bits(), kind, device)
-        };
-        if let Some((_, tensor)) = known.iter().find(is_it) {
-            return Ok(tensor.shallow_clone());
-        }
-        let tensor = Tensor::f_full([0_i64; 0], factor, (kind, device))?;
-        known.push((factor, tensor.shallow_clone()));
-        Ok(tensor)
-    }
-
-    /// `target <- target + factor * other`, in place and in one pass; tch does not bind the factor that torch's `add_` takes.
-    pub(crate) fn add_scaled(&self, target: &mut Tensor, factor: f64, other: &Tensor) -> Result<(), TchError> {
-        let _ = target.f_addcmul_(other, &self.of(factor, target)?)?;
-        Ok(())
-    }
 }

@@ -11,11 +11,12 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
-use tch::{TchError, Tensor};
+use tch::TchError;
 
 use crate::OptimError;
 use crate::error::{ensure, ensure_non_negative};
-use crate::optimizer::Step;
+use crate::operator::{self, Argument::*};
+use crate::optimizer::{Moving, Step};
 
 /// Settings of stochastic gradient descent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -48,29 +49,28 @@ impl Sgd {
         if self.momentum == 0.0 { &[] } else { &["momentum_buffer"] }
     }
 
-    /// As above, `g` and `d` written out, so that all is done in place and no tensor of the parameter's size is made.
-    pub(crate) fn update(
-        &self,
-        parameter: &mut Tensor,
-        gradient: &Tensor,
-        &Step { lr, decay, factors, .. }: &Step<'_>,
-        memory: &mut [Tensor],
-    ) -> Result<(), TchError> {
-        if let Some(buffer) = memory.first_mut() {
-            let _ = buffer.f_mul_scalar_(self.momentum)?.f_add_(gradient)?;
-            if decay != 0.0 {
-                factors.add_scaled(buffer, decay, parameter)?;
-            }
-            if !self.nesterov {
-                return factors.add_scaled(parameter, -lr, buffer);
-            }
-        }
-        if decay != 0.0 {
-            let _ = parameter.f_mul_scalar_(1.0 - lr * decay)?;
-        }
-        if let Some(buffer) = memory.first() {
-            factors.add_scaled(parameter, -lr * self.momentum, buffer)?;
-        }
-        factors.add_scaled(parameter, -lr, gradient)
+    /// One operation for all of them.
+    pub(crate) fn update(&self, step: &Step, moving: &[Moving<'_>]) -> Result<(), TchError> {
+        let buffers = moving.iter().filter_map(|moving| moving.memory.first());
+        operator::call(
+            c"aten::_fused_sgd_",
+            &[
+                Tensors(moving.iter().map(|moving| &*moving.parameter).collect()),
+                Tensors(moving.iter().map(|moving| &moving.gradient).collect()),
+                Tensors(buffers.collect()),
+                Float(step.decay),
+                Float(self.momentum),
+                Float(step.lr),
+                // Dampening.
+                Float(0.0),
+                Bool(self.nesterov),
+                // Whether to maximize, and whether the buffers are yet to be filled: they are 0.
+                Bool(false),
+                Bool(false),
+                // What gradients were scaled by, and whether that overflowed.
+                Absent,
+                Absent,
+            ],
+        )
     }
 }

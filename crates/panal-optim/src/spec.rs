@@ -1,9 +1,9 @@
 //! Which optimizer, and with which settings: the serde type that a phase of training holds. The arithmetic is in `sgd`, `adamw` and `lars`.
 
 use serde::{Deserialize, Serialize};
-use tch::{TchError, Tensor};
+use tch::TchError;
 
-use crate::optimizer::Step;
+use crate::optimizer::{Moving, Step};
 use crate::{AdamW, Lars, OptimError, Sgd};
 
 /// An optimizer's settings, as in `{ kind = "sgd", momentum = 0.9 }`. Settings left out have their defaults; an unknown one is refused.
@@ -57,18 +57,12 @@ impl OptimizerSpec {
         }
     }
 
-    /// Moves one parameter; `memory` holds what [`OptimizerSpec::remembered`] names.
-    pub(crate) fn update(
-        &self,
-        parameter: &mut Tensor,
-        gradient: &Tensor,
-        step: &Step<'_>,
-        memory: &mut [Tensor],
-    ) -> Result<(), TchError> {
+    /// Moves parameters that share a step, an element type and a device.
+    pub(crate) fn update(&self, step: &Step, moving: &mut [Moving<'_>]) -> Result<(), TchError> {
         match self {
-            Self::Sgd(sgd) => sgd.update(parameter, gradient, step, memory),
-            Self::AdamW(adamw) => adamw.update(parameter, gradient, step, memory),
-            Self::Lars(lars) => lars.update(parameter, gradient, step, memory),
+            Self::Sgd(sgd) => sgd.update(step, moving),
+            Self::AdamW(adamw) => adamw.update(step, moving),
+            Self::Lars(lars) => lars.update(step, moving),
         }
     }
 }

@@ -13,11 +13,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// `mi_option_purge_delay` of mimalloc.h: milliseconds until freed memory is given back.
 const PURGE_DELAY: mi_option_t = 15;
 
-/// Never gives freed memory back, unless MIMALLOC_PURGE_DELAY says otherwise. To be called before there are threads.
+/// `mi_option_arena_reserve` of mimalloc.h: how many KiB are asked of the system at a time, four times as many after every 16.
+const ARENA_RESERVE: mi_option_t = 23;
+
+/// Never gives freed memory back, and asks for little at a time: in small stretches of memory what is kept fragments less (a tenth of a training step
+/// of 64 images). MIMALLOC_PURGE_DELAY and MIMALLOC_ARENA_RESERVE say otherwise. To be called before there are threads.
 #[allow(unsafe_code)]
 pub(crate) fn keep() {
-    // SAFETY: the call writes one number into mimalloc's table of options, and no other thread is there to read it.
-    unsafe { mi_option_set_default(PURGE_DELAY, -1) }
+    // SAFETY: the calls write two numbers into mimalloc's table of options, and no other thread is there to read them.
+    unsafe {
+        mi_option_set_default(PURGE_DELAY, -1);
+        mi_option_set_default(ARENA_RESERVE, 128 << 10);
+    }
 }
 
 #[cfg(test)]
@@ -31,11 +38,11 @@ mod tests {
     #[test]
     fn freed_memory_is_kept() {
         // SAFETY: as in `keep`; the other tests here set and read no option.
-        let delay = || unsafe { mi_option_get(PURGE_DELAY) };
-        if std::env::var_os("MIMALLOC_PURGE_DELAY").is_none() {
-            assert_eq!(delay(), 1000, "mimalloc's own default: the option has another number now");
+        let options = || unsafe { (mi_option_get(PURGE_DELAY), mi_option_get(ARENA_RESERVE)) };
+        if ["MIMALLOC_PURGE_DELAY", "MIMALLOC_ARENA_RESERVE"].iter().all(|name| std::env::var_os(name).is_none()) {
+            assert_eq!(options(), (1000, 1 << 20), "mimalloc's own defaults: an option has another number now");
             keep();
-            assert_eq!(delay(), -1);
+            assert_eq!(options(), (-1, 128 << 10));
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod against_torch;
 mod lars;
+mod layout;
 mod problem;
 mod spec;
 mod state;

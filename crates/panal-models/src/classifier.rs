@@ -65,9 +65,40 @@ impl Classifier {
     /// # Errors
     /// [`ModelError::Field`] from [`ModelSpec::check`]; [`ModelError::Tensor`] where the device fails.
     pub fn new(spec: &ModelSpec, device: Device, seed: u64) -> Result<Self, ModelError> {
+        Self::build(spec, device, Store::new(device, seed))
+    }
+
+    /// A network with a pretrained backbone: as [`new`](Self::new), then [`load_pretrained`](Self::load_pretrained), but nothing is
+    /// drawn only to be overwritten. In a large network that takes longer than the loading.
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub fn pretrained(
+        spec: &ModelSpec,
+        device: Device,
+        seed: u64,
+        weights: &Weights,
+    ) -> Result<(Self, LoadReport), ModelError> {
+        let backbone = weights.tensors.keys().filter(|name| !load::is_head(spec.arch, name)).cloned();
+        let mut network = Self::build(spec, device, Store::new(device, seed).with_undrawn(backbone))?;
+        let report = network.load_pretrained(weights)?;
+        Ok((network, report))
+    }
+
+    /// A network with these weights, head included: as [`load_exact`](Self::load_exact) into a new one, of which nothing is drawn.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new) and [`load_exact`](Self::load_exact).
+    pub fn loaded(spec: &ModelSpec, device: Device, weights: &Weights) -> Result<Self, ModelError> {
+        let store = Store::new(device, 0).with_undrawn(weights.tensors.keys().cloned());
+        let mut network = Self::build(spec, device, store)?;
+        network.load_exact(weights)?;
+        Ok(network)
+    }
+
+    fn build(spec: &ModelSpec, device: Device, mut store: Store) -> Result<Self, ModelError> {
         spec.check()?;
         let arch = spec.arch;
-        let mut store = Store::new(device, seed);
         if device != Device::Mps {
             store = store.with_channels_last();
         }

@@ -55,6 +55,28 @@ fn the_head_stays_fresh_where_it_does_not() {
 }
 
 #[test]
+fn a_network_made_of_weights_is_one_that_was_drawn_and_loaded() {
+    let source = fresh(Arch::Resnet18, 4, 1);
+    let file = saved(&source, |name| name.ends_with("num_batches_tracked"));
+    for classes in [4, 2] {
+        let mut expected = fresh(Arch::Resnet18, classes, 2);
+        let expected_report = expected.load_pretrained(&file).unwrap();
+        let spec = ModelSpec::new(Arch::Resnet18, classes);
+        let (network, report) = Classifier::pretrained(&spec, Device::Cpu, 2, &file).unwrap();
+        assert_eq!(report, expected_report);
+        assert_eq!(network.store().digest().unwrap(), expected.store().digest().unwrap(), "{classes} classes");
+        assert_eq!(network.trainable().len(), expected.trainable().len());
+    }
+    let loaded = Classifier::loaded(source.spec(), Device::Cpu, &saved(&source, |_| false)).unwrap();
+    assert_eq!(loaded.store().digest().unwrap(), source.store().digest().unwrap());
+    // What is not whole is refused, so that no value stays undrawn.
+    let holed = saved(&source, |name| name == "layer1.0.conv1.weight");
+    let spec = ModelSpec::new(Arch::Resnet18, 2);
+    assert!(matches!(Classifier::pretrained(&spec, Device::Cpu, 2, &holed), Err(ModelError::WrongWeights { .. })));
+    assert!(matches!(Classifier::loaded(source.spec(), Device::Cpu, &holed), Err(ModelError::NotExact { .. })));
+}
+
+#[test]
 fn step_counters_may_be_missing() {
     let pretrained = fresh(Arch::Resnet18, 4, 1);
     let mut network = fresh(Arch::Resnet18, 4, 2);

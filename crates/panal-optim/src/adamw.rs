@@ -15,7 +15,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::OptimError;
 use crate::error::{ensure, ensure_non_negative};
-use crate::operator::{self, Argument::*};
+use crate::operator;
 use crate::optimizer::{Moving, Step};
 
 /// Settings of AdamW; the defaults are torch's.
@@ -54,28 +54,11 @@ impl AdamW {
     pub(crate) fn update(&self, step: &Step, moving: &[Moving<'_>]) -> Result<(), TchError> {
         let Some(first) = moving.first() else { return Ok(()) };
         let count = Tensor::f_full([0_i64; 0], step.count as f64, (Kind::Float, first.parameter.device()))?;
-        operator::call(
-            c"aten::_fused_adamw_",
-            &[
-                Tensors(moving.iter().map(|moving| &*moving.parameter).collect()),
-                Tensors(moving.iter().map(|moving| &moving.gradient).collect()),
-                Tensors(moving.iter().map(|moving| &moving.memory[0]).collect()),
-                Tensors(moving.iter().map(|moving| &moving.memory[1]).collect()),
-                // The largest second moments, of AMSGrad.
-                Tensors(Vec::new()),
-                Tensors(moving.iter().map(|_| &count).collect()),
-                Float(step.lr),
-                Float(self.beta1),
-                Float(self.beta2),
-                Float(step.decay),
-                Float(self.eps),
-                // Whether AMSGrad, and whether to maximize.
-                Bool(false),
-                Bool(false),
-                // What gradients were scaled by, and whether that overflowed.
-                Absent,
-                Absent,
-            ],
-        )
+        let parameters: Vec<&Tensor> = moving.iter().map(|moving| &*moving.parameter).collect();
+        let gradients: Vec<&Tensor> = moving.iter().map(|moving| &moving.gradient).collect();
+        let [first, second] = [0, 1].map(|at| moving.iter().map(|moving| &moving.memory[at]).collect::<Vec<_>>());
+        let counts = vec![&count; moving.len()];
+        let betas = [self.beta1, self.beta2];
+        operator::fused_adamw([&parameters, &gradients, &first, &second, &counts], step.lr, betas, step.decay, self.eps)
     }
 }

@@ -6,10 +6,10 @@ use std::ptr::null_mut;
 
 use tch::{TchError, Tensor};
 
-/// An argument, in the order of the operator's schema.
-pub(crate) enum Argument<'a> {
+/// An argument of an operator.
+enum Argument<'a> {
     /// `Tensor[]`.
-    Tensors(Vec<&'a Tensor>),
+    Tensors(&'a [&'a Tensor]),
     /// `float`.
     Float(f64),
     /// `bool`.
@@ -32,16 +32,85 @@ unsafe extern "C" {
     fn torch_call_dispatcher(name: *const c_char, overload: *const c_char, stack: *mut u64, version: u64) -> i32;
 }
 
-/// Calls the operator `name` (such as `aten::_fused_sgd_`, without an overload) that returns nothing. The arguments must be those of its schema,
-/// in number and type; libtorch writes what it finds wrong with their values to standard error.
+/// Tensors that a fused step takes side by side: of one length, or left out; dense, and each with its neighbours of one layout, type and device.
+pub(crate) type Tensors<'a> = &'a [&'a Tensor];
+
+/// `_fused_sgd_(Tensor(a!)[] self, Tensor(b!)[] grads, Tensor(c!)[] momentum_buffer_list, *, float weight_decay, float momentum, float lr,
+/// float dampening, bool nesterov, bool maximize, bool is_first_step, Tensor? grad_scale=None, Tensor? found_inf=None) -> ()`,
+/// without dampening, and with buffers that are filled already.
+pub(crate) fn fused_sgd(
+    [parameters, gradients, buffers]: [Tensors<'_>; 3],
+    weight_decay: f64,
+    momentum: f64,
+    lr: f64,
+    nesterov: bool,
+) -> Result<(), TchError> {
+    use Argument::*;
+    let arguments = [
+        Tensors(parameters),
+        Tensors(gradients),
+        Tensors(buffers),
+        Float(weight_decay),
+        Float(momentum),
+        Float(lr),
+        Float(0.0),
+        Bool(nesterov),
+        Bool(false),
+        Bool(false),
+        Absent,
+        Absent,
+    ];
+    // SAFETY: the arguments are those of the schema above, in number and type, and it returns nothing.
+    #[allow(unsafe_code)]
+    unsafe {
+        call(c"aten::_fused_sgd_", &arguments)
+    }
+}
+
+/// `_fused_adamw_(Tensor(a!)[] self, Tensor(b!)[] grads, Tensor(c!)[] exp_avgs, Tensor(d!)[] exp_avg_sqs, Tensor(e!)[] max_exp_avg_sqs,
+/// Tensor[] state_steps, *, float lr, float beta1, float beta2, float weight_decay, float eps, bool amsgrad, bool maximize,
+/// Tensor? grad_scale=None, Tensor? found_inf=None) -> ()`, without AMSGrad. `counts` are scalars, this step included.
+pub(crate) fn fused_adamw(
+    [parameters, gradients, first, second, counts]: [Tensors<'_>; 5],
+    lr: f64,
+    [beta1, beta2]: [f64; 2],
+    weight_decay: f64,
+    eps: f64,
+) -> Result<(), TchError> {
+    use Argument::*;
+    let arguments = [
+        Tensors(parameters),
+        Tensors(gradients),
+        Tensors(first),
+        Tensors(second),
+        Tensors(&[]),
+        Tensors(counts),
+        Float(lr),
+        Float(beta1),
+        Float(beta2),
+        Float(weight_decay),
+        Float(eps),
+        Bool(false),
+        Bool(false),
+        Absent,
+        Absent,
+    ];
+    // SAFETY: as in `fused_sgd`.
+    #[allow(unsafe_code)]
+    unsafe {
+        call(c"aten::_fused_adamw_", &arguments)
+    }
+}
+
+/// Calls the operator `name`, without an overload. libtorch writes what it finds wrong with values to standard error.
 ///
-/// # Errors
-/// Where libtorch refuses.
-pub(crate) fn call(name: &CStr, arguments: &[Argument<'_>]) -> Result<(), TchError> {
+/// # Safety
+/// The arguments must be those of the operator's schema, in number and type, and it must return nothing.
+#[allow(unsafe_code)]
+unsafe fn call(name: &CStr, arguments: &[Argument<'_>]) -> Result<(), TchError> {
     let mut stack = arguments.iter().map(Argument::value).collect::<Result<Vec<_>, _>>()?;
     // SAFETY: both names end with a 0, and the stack holds a value for every argument, each made as the interface asks
-    // (`stableivalue_conversions.h`); the call takes the lists over. Nothing is returned, so that nothing is written back.
-    #[allow(unsafe_code)]
+    // (`stableivalue_conversions.h`). The call takes the lists over; where it knows no such operator they leak.
     let status = unsafe { torch_call_dispatcher(name.as_ptr(), c"".as_ptr(), stack.as_mut_ptr(), VERSION) };
     check(status, name)
 }

@@ -14,7 +14,7 @@ use crate::{OptimError, OptimizerSpec};
 pub struct ParamGroup {
     /// What the group is called in messages and logs, such as `head`.
     pub name: String,
-    /// Names, unique over all groups, and tensors: leaves, shared with the network that they are of.
+    /// Names, unique over all groups, and tensors: leaves, each once, shared with the network that they are of.
     pub params: Vec<(String, Tensor)>,
     /// Factor of the learning rate; > 0.
     pub lr_scale: f64,
@@ -50,11 +50,19 @@ pub(crate) struct Step {
     pub(crate) count: i64,
 }
 
-/// A parameter about to move, its gradient, and what [`OptimizerSpec::remembered`] names: dense, and of one layout in memory.
+/// A parameter about to move, its gradient, and what [`OptimizerSpec::remembered`] names: dense, and of one layout, type and device.
 pub(crate) struct Moving<'a> {
     pub(crate) parameter: &'a mut Tensor,
     pub(crate) gradient: Tensor,
     pub(crate) memory: &'a mut [Tensor],
+}
+
+/// Parameters that one operation moves.
+struct Together<'a> {
+    shared: (Step, Kind, Device),
+    moving: Vec<Moving<'a>>,
+    /// How many steps of each there were.
+    counts: Vec<&'a mut i64>,
 }
 
 /// The name under which the count of a parameter's steps is saved.
@@ -101,11 +109,11 @@ impl Optimizer {
     ///
     /// # Errors
     /// [`OptimError::Setting`] unless `lr` is finite, >= 0, and a number that single precision can hold; [`OptimError::NotDense`] where a
-    /// parameter was given other data. Nothing has moved then.
+    /// parameter was given other data: nothing has moved then. [`OptimError::Torch`] where libtorch refuses; some parameters may have moved.
     pub fn step(&mut self, lr: f64) -> Result<(), OptimError> {
         ensure_non_negative("lr", lr)?;
         for param in &self.params {
-            // libtorch takes no factor that single precision can't hold.
+            // In single precision a larger factor is infinite, or refused.
             let largest = lr * param.lr_scale * param.decay.max(1.0);
             ensure(
                 largest <= f64::from(f32::MAX),
@@ -118,21 +126,25 @@ impl Optimizer {
             }
         }
         no_grad(|| {
-            let mut together: Vec<((Step, Kind, Device), Vec<Moving<'_>>)> = Vec::new();
+            let mut together: Vec<Together<'_>> = Vec::new();
             for param in &mut self.params {
                 let gradient = param.tensor.f_grad()?;
                 if gradient.defined() {
                     let step = Step { lr: lr * param.lr_scale, decay: param.decay, count: param.steps + 1 };
-                    let what = (step, param.tensor.kind(), param.tensor.device());
-                    let moving = param.moving(gradient)?;
-                    match together.iter_mut().find(|(other, _)| *other == what) {
-                        Some((_, others)) => others.push(moving),
-                        None => together.push((what, vec![moving])),
+                    let shared = (step, param.tensor.kind(), param.tensor.device());
+                    let (moving, count) = param.moving(gradient)?;
+                    match together.iter_mut().find(|group| group.shared == shared) {
+                        Some(group) => {
+                            group.moving.push(moving);
+                            group.counts.push(count);
+                        }
+                        None => together.push(Together { shared, moving: vec![moving], counts: vec![count] }),
                     }
                 }
             }
-            for ((step, ..), moving) in &mut together {
-                self.spec.update(step, moving)?;
+            for Together { shared: (step, ..), mut moving, counts } in together {
+                self.spec.update(&step, &mut moving)?;
+                counts.into_iter().for_each(|count| *count = step.count);
             }
             Ok(())
         })
@@ -200,12 +212,13 @@ impl Optimizer {
 }
 
 impl Param {
-    /// The parameter about to move by `gradient`. What is laid out otherwise than the parameter is copied, for libtorch's fused steps go through
-    /// memory and not by strides.
-    fn moving(&mut self, gradient: Tensor) -> Result<Moving<'_>, TchError> {
-        let layout_here = layout(&self.tensor);
+    /// The parameter about to move by `gradient`, and the count of its steps. What is of another layout, type or device than the parameter is
+    /// copied: libtorch's fused steps go through memory and not by strides.
+    fn moving(&mut self, gradient: Tensor) -> Result<(Moving<'_>, &mut i64), TchError> {
+        let form = |tensor: &Tensor| (tensor.kind(), tensor.device(), layout(tensor));
+        let form_here = form(&self.tensor);
         let like_parameter = |tensor: &mut Tensor| -> Result<(), TchError> {
-            if layout(tensor) != layout_here {
+            if form(tensor) != form_here {
                 *tensor = copy_like(&self.tensor, tensor)?;
             }
             Ok(())
@@ -213,8 +226,7 @@ impl Param {
         let mut gradient = if gradient.is_sparse() { gradient.f_to_dense(None, false)? } else { gradient };
         like_parameter(&mut gradient)?;
         self.memory.iter_mut().try_for_each(like_parameter)?;
-        self.steps += 1;
-        Ok(Moving { parameter: &mut self.tensor, gradient, memory: &mut self.memory })
+        Ok((Moving { parameter: &mut self.tensor, gradient, memory: &mut self.memory }, &mut self.steps))
     }
 }
 

@@ -11,11 +11,11 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
-use tch::TchError;
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::OptimError;
 use crate::error::{ensure, ensure_non_negative};
-use crate::operator::{self, Argument::*};
+use crate::operator;
 use crate::optimizer::{Moving, Step};
 
 /// Settings of stochastic gradient descent.
@@ -50,27 +50,25 @@ impl Sgd {
     }
 
     /// One operation for all of them.
-    pub(crate) fn update(&self, step: &Step, moving: &[Moving<'_>]) -> Result<(), TchError> {
-        let buffers = moving.iter().filter_map(|moving| moving.memory.first());
-        operator::call(
-            c"aten::_fused_sgd_",
-            &[
-                Tensors(moving.iter().map(|moving| &*moving.parameter).collect()),
-                Tensors(moving.iter().map(|moving| &moving.gradient).collect()),
-                Tensors(buffers.collect()),
-                Float(step.decay),
-                Float(self.momentum),
-                Float(step.lr),
-                // Dampening.
-                Float(0.0),
-                Bool(self.nesterov),
-                // Whether to maximize, and whether the buffers are yet to be filled: they are 0.
-                Bool(false),
-                Bool(false),
-                // What gradients were scaled by, and whether that overflowed.
-                Absent,
-                Absent,
-            ],
-        )
+    pub(crate) fn update(&self, step: &Step, moving: &mut [Moving<'_>]) -> Result<(), TchError> {
+        // On a CPU libtorch's operator passes over most elements of half precision (its issue 191763).
+        let is_half = |tensor: &Tensor| matches!(tensor.kind(), Kind::Half | Kind::BFloat16);
+        if moving.iter().any(|moving| moving.parameter.device() == Device::Cpu && is_half(moving.parameter)) {
+            return moving.iter_mut().try_for_each(|moving| self.update_half(step, moving));
+        }
+        let parameters: Vec<&Tensor> = moving.iter().map(|moving| &*moving.parameter).collect();
+        let gradients: Vec<&Tensor> = moving.iter().map(|moving| &moving.gradient).collect();
+        let buffers: Vec<&Tensor> = moving.iter().filter_map(|moving| moving.memory.first()).collect();
+        operator::fused_sgd([&parameters, &gradients, &buffers], step.decay, self.momentum, step.lr, self.nesterov)
+    }
+
+    /// The same in single precision, rounded at the end.
+    fn update_half(&self, step: &Step, moving: &mut Moving<'_>) -> Result<(), TchError> {
+        let wide = |tensor: &Tensor| tensor.f_to_kind(Kind::Float);
+        let (mut parameter, gradient) = (wide(moving.parameter)?, wide(&moving.gradient)?);
+        let mut memory = moving.memory.iter().map(wide).collect::<Result<Vec<_>, _>>()?;
+        self.update(step, &mut [Moving { parameter: &mut parameter, gradient, memory: &mut memory }])?;
+        moving.parameter.f_copy_(&parameter)?;
+        moving.memory.iter_mut().zip(&memory).try_for_each(|(half, wide)| half.f_copy_(wide))
     }
 }

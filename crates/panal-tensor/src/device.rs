@@ -1,4 +1,4 @@
-//! Which device to compute on, and whether it truly computes; the CUDA backend is opened here. The only unsafe code.
+//! Which device to compute on, and whether it truly computes; the CUDA backend is opened here.
 
 use std::error::Error;
 use std::fmt;

@@ -1,5 +1,7 @@
 //! The named parameters and buffers of one network, and loading weights into them. Knows no architecture.
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 use indexmap::map::Entry as Slot;
 use sha2::{Digest, Sha256};
@@ -34,6 +36,7 @@ pub struct Store {
     device: Device,
     seed: u64,
     channels_last: bool,
+    undrawn: HashSet<String>,
     entries: IndexMap<String, Entry>,
 }
 
@@ -70,13 +73,21 @@ impl Store {
     /// An empty store whose tensors live on `device` and whose initial values come from `seed`.
     #[must_use]
     pub fn new(device: Device, seed: u64) -> Self {
-        Self { device, seed, channels_last: false, entries: IndexMap::new() }
+        Self { device, seed, channels_last: false, undrawn: HashSet::new(), entries: IndexMap::new() }
     }
 
     /// Gives the 4-d parameters that are made from now on channels-last strides; their values stay the same.
     #[must_use]
     pub fn with_channels_last(mut self) -> Self {
         self.channels_last = true;
+        self
+    }
+
+    /// Lets parameters of these names begin as 0, whatever their initialisation, for weights that are loaded next: millions of values
+    /// need not be drawn to be overwritten.
+    #[must_use]
+    pub fn with_undrawn(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.undrawn = names.into_iter().collect();
         self
     }
 
@@ -98,6 +109,7 @@ impl Store {
             expected: "an impossible number of".to_owned(),
             got: 0,
         })?;
+        let init = if self.undrawn.contains(name) { Init::Zeros } else { init };
         let values = init.draw(self.seed, name, shape, bytes / Kind::Float.elt_size_in_bytes())?;
         let mut tensor = Tensor::f_from_slice(&values)
             .and_then(|flat| flat.f_view(shape))

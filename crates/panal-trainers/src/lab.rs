@@ -133,13 +133,14 @@ impl Lab {
         let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let clock = Instant::now();
         let LabImages { train, eval, record: data } = &self.images;
-        let mut model = Classifier::new(&ModelSpec::new(self.arch, data.classes.len()), self.device, self.seed)?;
-        let (init, weights) = match row.start {
-            Start::Random => ("random", None),
+        let spec = ModelSpec::new(self.arch, data.classes.len());
+        let (mut model, init, weights) = match row.start {
+            Start::Random => (Classifier::new(&spec, self.device, self.seed)?, "random", None),
             Start::Pretrained => {
-                model.load_pretrained(&self.pretrained)?;
+                let (model, _) = Classifier::pretrained(&spec, self.device, self.seed, &self.pretrained)?;
                 let id = self.pretrained.source.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                (self.pretrained_on.as_str(), Some(WeightsRecord { id, digest: self.pretrained.digest()? }))
+                let weights = WeightsRecord { id, digest: self.pretrained.digest()? };
+                (model, self.pretrained_on.as_str(), Some(weights))
             }
         };
         let outcome = Transfer {

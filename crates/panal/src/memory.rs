@@ -13,11 +13,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// `mi_option_purge_delay` of mimalloc.h: milliseconds until freed memory is given back.
 const PURGE_DELAY: mi_option_t = 15;
 
-/// `mi_option_arena_reserve` of mimalloc.h: how many KiB are asked of the system at a time, four times as many after every 16.
+/// `mi_option_arena_reserve` of mimalloc.h: how many KiB are asked of the system at a time, twice as many after every 8 times.
 const ARENA_RESERVE: mi_option_t = 23;
 
-/// Never gives freed memory back, and asks for little at a time: in small stretches of memory what is kept fragments less (a tenth of a training step
-/// of 64 images). MIMALLOC_PURGE_DELAY and MIMALLOC_ARENA_RESERVE say otherwise. To be called before there are threads.
+/// Never gives freed memory back, and asks for little at a time: in small stretches of memory what is kept fragments less. MIMALLOC_PURGE_DELAY and MIMALLOC_ARENA_RESERVE say otherwise. To be called before there are threads.
 #[allow(unsafe_code)]
 pub(crate) fn keep() {
     // SAFETY: the calls write two numbers into mimalloc's table of options, and no other thread is there to read them.

@@ -236,17 +236,16 @@ impl<'a> Runner<'a> {
 
     fn network(&self, row: &Row, seed: u64, initial: Option<&Initial>) -> Result<Classifier> {
         let spec = ModelSpec::new(self.lab.model, self.data.train.classes().len()).with_stem(self.lab.stem);
-        let mut network = Classifier::new(&spec, self.device, seed)?;
-        if let Some(initial) = initial {
-            encoder::check_stem(&initial.weights, self.lab.stem).with_context(|| format!("row `{}`", row.name))?;
-            let report = network.load_pretrained(&initial.weights).with_context(|| format!("row `{}`", row.name))?;
-            tracing::debug!(
-                "{}: {} tensors loaded, head left fresh: {:?}",
-                initial.id,
-                report.matched.len(),
-                report.missing
-            );
-        }
+        let Some(initial) = initial else { return Ok(Classifier::new(&spec, self.device, seed)?) };
+        encoder::check_stem(&initial.weights, self.lab.stem).with_context(|| format!("row `{}`", row.name))?;
+        let (network, report) = Classifier::pretrained(&spec, self.device, seed, &initial.weights)
+            .with_context(|| format!("row `{}`", row.name))?;
+        tracing::debug!(
+            "{}: {} tensors loaded, head left fresh: {:?}",
+            initial.id,
+            report.matched.len(),
+            report.missing
+        );
         Ok(network)
     }
 

@@ -76,7 +76,6 @@ pub(crate) fn read(path: &Path, device: Device) -> Result<Saved> {
         );
     }
     let pipeline = card.transform.check().with_context(|| format!("{}: its transform", path.display()))?;
-    let mut model = Classifier::new(&card.model, device, 0)?;
-    model.load_exact(&weights)?;
+    let model = Classifier::loaded(&card.model, device, &weights)?;
     Ok(Saved { card, model, pipeline })
 }

@@ -74,6 +74,48 @@ fn element_types_may_differ_between_parameters() {
 }
 
 #[test]
+fn sparse_gradients_are_made_dense() {
+    for spec in specs() {
+        let [dense, sparse] = [false, true].map(|sparse| {
+            let parameter = numbers(&[5, 4], Kind::Float).set_requires_grad(true);
+            let mut optimizer = optimizer(&spec, &[&parameter]).unwrap();
+            for _ in 0..2 {
+                optimizer.zero_grad().unwrap();
+                let rows = Tensor::embedding(&parameter, &Tensor::from_slice(&[3_i64, 1, 3]), -1, false, sparse);
+                rows.square().sum(Kind::Float).backward();
+                assert_eq!(parameter.grad().is_sparse(), sparse);
+                optimizer.step(0.1).unwrap();
+            }
+            parameter.detach()
+        });
+        assert!((&dense - &sparse).abs().max().double_value(&[]) < 1e-6, "{spec:?}");
+        assert_ne!(dense, numbers(&[5, 4], Kind::Float));
+    }
+}
+
+#[test]
+fn an_element_type_may_change_between_steps() {
+    for spec in specs() {
+        let [kept, changed] = [false, true].map(|change| {
+            let mut parameter = numbers(&[2, 3], Kind::Float).set_requires_grad(true);
+            let mut optimizer = optimizer(&spec, &[&parameter]).unwrap();
+            for step in 0..3 {
+                if change && step == 1 {
+                    let double = parameter.detach().to_kind(Kind::Double);
+                    optimizer.zero_grad().unwrap();
+                    parameter.set_data(&double);
+                }
+                optimizer.zero_grad().unwrap();
+                parameter.square().sum(Kind::Double).backward();
+                optimizer.step(0.1).unwrap();
+            }
+            parameter.detach().to_kind(Kind::Double)
+        });
+        assert!((&kept - &changed).abs().max().double_value(&[]) < 1e-6, "{spec:?}");
+    }
+}
+
+#[test]
 fn parameters_with_gaps_or_shared_places_are_refused() {
     let gaps = || numbers(&[6], Kind::Float).slice(0, 0, 6, 2).detach().set_requires_grad(true);
     let shared = || numbers(&[1, 3], Kind::Float).expand([4, 3], false).detach().set_requires_grad(true);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod against_torch;
+mod arithmetic;
 mod lars;
 mod layout;
 mod problem;

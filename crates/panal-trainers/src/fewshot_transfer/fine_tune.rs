@@ -110,7 +110,7 @@ impl<'a> FineTuner<'a> {
         let copied = |(name, tensor, _): (&str, &Tensor, _)| Ok((name.to_owned(), tensor.f_detach()?.copy()));
         let tensors = network.store().iter().map(copied).collect::<Result<_, TrainError>>()?;
         let weights = Weights { tensors, metadata: BTreeMap::new(), source: PathBuf::new() };
-        let copy = Classifier::new(network.spec(), network.device(), 0)?;
+        let copy = Classifier::loaded(network.spec(), network.device(), &weights)?;
         copy.set_trainable(Part::All)?;
         Ok(Self { split, spec, seed, threads, weights, copy })
     }

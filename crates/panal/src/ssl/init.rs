@@ -88,10 +88,10 @@ impl Init {
     /// The network, for so many classes; `None` for pixels.
     pub(crate) fn network(&self, classes: usize, device: Device, seed: u64) -> Result<Option<Classifier>> {
         let Features::Network { spec, weights } = &self.features else { return Ok(None) };
-        let mut network = Classifier::new(&ModelSpec { classes, ..spec.clone() }, device, seed)?;
-        if let Some(weights) = weights {
-            network.load_pretrained(weights).with_context(|| format!("in `{}`", self.name))?;
-        }
+        let spec = ModelSpec { classes, ..spec.clone() };
+        let Some(weights) = weights else { return Ok(Some(Classifier::new(&spec, device, seed)?)) };
+        let (network, _) =
+            Classifier::pretrained(&spec, device, seed, weights).with_context(|| format!("in `{}`", self.name))?;
         Ok(Some(network))
     }
 }

@@ -69,7 +69,7 @@ impl Classifier {
     }
 
     /// A network with a pretrained backbone: as [`new`](Self::new), then [`load_pretrained`](Self::load_pretrained), but nothing is
-    /// drawn only to be overwritten. In a large network that takes longer than the loading.
+    /// drawn only to be overwritten, which takes a ResNet-50 over a tenth of a second.
     ///
     /// # Errors
     /// Those of the two.

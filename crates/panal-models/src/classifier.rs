@@ -316,7 +316,7 @@ impl Classifier {
     }
 
     /// How many times height and width shrink, rounding up.
-    fn total_stride(&self) -> i64 {
+    pub(crate) fn total_stride(&self) -> i64 {
         match (self.spec.stem, self.spec.arch.family()) {
             (Stem::Imagenet, _) => 32,
             (Stem::Cifar, Family::ResNet(_)) => 8,

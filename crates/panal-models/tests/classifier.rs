@@ -147,6 +147,22 @@ fn a_folded_network_has_no_gradient_and_its_head_goes_on_learning() {
 }
 
 #[test]
+fn a_folded_network_computes_a_large_batch_in_parts() {
+    let network = fresh(Arch::Resnet18, 3);
+    let folded = network.folded().unwrap();
+    // One more than the threads compute at a time.
+    let n = 16 * i64::from(tch::get_num_threads()) + 1;
+    let x = images([n, 3, 224, 224]);
+    let alone = |i: i64| values(&folded.logits(&x.narrow(0, i, 1)).unwrap());
+    let logits = values(&folded.logits(&x).unwrap());
+    let far = distance(&logits, &(0..n).flat_map(alone).collect::<Vec<_>>());
+    assert!(far < 1e-5, "in parts, logits are {far:e} away");
+    assert_ne!(logits[..3], logits[3..6], "the images are alike");
+    let empty = Tensor::zeros([0, 3, 224, 224], (Kind::Float, Device::Cpu));
+    assert!(folded.logits(&empty).unwrap_err().to_string().contains("none of them empty"));
+}
+
+#[test]
 fn masks_come_from_the_generator_handed_in_and_from_nowhere_else() {
     let x = images([4, 3, 40, 56]);
     let network = fresh(Arch::EfficientnetB0, 3);

@@ -10,10 +10,11 @@ use crate::arch::{Family, IMAGENET_CLASSES};
 use crate::efficientnet::EfficientNet;
 use crate::layers::{Linear, Scope, global_average};
 use crate::load;
+use crate::masks::{Keeping, MaskSource};
 use crate::mobilenet_v2::MobileNetV2;
 use crate::mode::{Eval, Mode, Train};
 use crate::resnet::ResNet;
-use crate::{Arch, ModelError, ModelSpec, Stem};
+use crate::{Arch, Masks, ModelError, ModelSpec, Stem};
 
 /// What a family's network does.
 pub(crate) trait Backbone: std::fmt::Debug + Send {
@@ -137,6 +138,10 @@ impl Classifier {
     /// As [`features_eval`](Self::features_eval); also [`ModelError::Input`] for a single image that shrinks to
     /// one pixel (32 x 32 or smaller with the `imagenet` stem), where batch norm would see one value a channel.
     pub fn features_train(&self, images: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor, ModelError> {
+        self.features_masked(images, rng)
+    }
+
+    fn features_masked(&self, images: &Tensor, masks: &mut dyn MaskSource) -> Result<Tensor, ModelError> {
         self.check_images(images)?;
         let stride = self.total_stride();
         if let [1, _, height, width] = images.size()[..]
@@ -149,7 +154,7 @@ impl Classifier {
                 got: format!("one image of {height} x {width}"),
             });
         }
-        Ok(self.backbone.features(images, &mut Train(rng)).doing("compute features in training")?)
+        Ok(self.backbone.features(images, &mut Train(masks)).doing("compute features in training")?)
     }
 
     /// Logits of features, in evaluation: the linear layer alone.
@@ -195,8 +200,31 @@ impl Classifier {
     /// # Errors
     /// As [`features_train`](Self::features_train).
     pub fn forward_train(&self, images: &Tensor, rng: &mut ChaCha8Rng) -> Result<Tensor, ModelError> {
-        let features = self.features_train(images, rng)?;
-        self.head_train(&features, rng)
+        self.forward_masked(images, rng)
+    }
+
+    /// As [`forward_train`](Self::forward_train), and the masks that were drawn.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn forward_keeping(&self, images: &Tensor, rng: &mut ChaCha8Rng) -> Result<(Tensor, Masks), ModelError> {
+        let mut keeping = Keeping { rng, masks: Masks::default() };
+        let logits = self.forward_masked(images, &mut keeping)?;
+        Ok((logits, keeping.masks))
+    }
+
+    /// As [`forward_train`](Self::forward_train), with masks that were kept of a batch of this size. On a device nothing is sent there: a CUDA
+    /// graph can record it.
+    ///
+    /// # Errors
+    /// As there; [`ModelError::Tensor`] for masks of another batch or network.
+    pub fn forward_kept(&self, images: &Tensor, masks: &Masks) -> Result<Tensor, ModelError> {
+        self.forward_masked(images, &mut masks.again())
+    }
+
+    fn forward_masked(&self, images: &Tensor, masks: &mut dyn MaskSource) -> Result<Tensor, ModelError> {
+        let features = self.features_masked(images, masks)?;
+        self.apply_head(&features, &mut Train(masks))
     }
 
     /// Loads a pretrained backbone, and the head with it where it has the same number of classes.

@@ -1,12 +1,10 @@
 //! Evaluation and training as types: the only places where the two differ are batch norm, dropout and stochastic depth.
 //! Evaluation with batch norm folded away is a third, in `folded`.
 
-use panal_tensor::to_device;
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};
 
 use crate::layers::{BatchNorm, Conv};
+use crate::masks::MaskSource;
 
 /// What a forward pass does where evaluation and training part.
 pub(crate) trait Mode {
@@ -37,8 +35,8 @@ impl Mode for Eval {
     }
 }
 
-/// Batch statistics are used, running ones updated, and masks drawn from this generator in the order of the layers.
-pub(crate) struct Train<'a>(pub(crate) &'a mut ChaCha8Rng);
+/// Batch statistics are used, running ones updated, and masks taken from this source in the order of the layers.
+pub(crate) struct Train<'a>(pub(crate) &'a mut dyn MaskSource);
 
 impl Mode for Train<'_> {
     fn conv_norm(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
@@ -56,22 +54,18 @@ impl Mode for Train<'_> {
 }
 
 impl Train<'_> {
-    /// `x` times a mask of `shape` whose elements are 0 with probability `p`, else `1 / (1 - p)`, so that the mean stays.
+    /// `x` times a mask of `shape`.
     fn thin(&mut self, shape: &[i64], x: Tensor, p: f64) -> Result<Tensor, TchError> {
         if p == 0.0 {
             return Ok(x);
         }
-        let keep = 1.0 - p;
-        let count = shape.iter().product::<i64>() as usize;
-        let mask: Vec<f32> =
-            (0..count).map(|_| if self.0.random_bool(keep) { (1.0 / keep) as f32 } else { 0.0 }).collect();
-        let mask = Tensor::f_from_slice(&mask)?.f_view(shape)?.f_to_kind(x.kind())?;
-        x.f_mul(&to_device(&mask, x.device())?)
+        x.f_mul(&self.0.mask(shape, p, x.kind(), x.device())?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
     use tch::{Device, Kind};
 

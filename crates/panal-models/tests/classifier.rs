@@ -3,7 +3,7 @@
 mod common;
 
 use common::{distance, images, rng, values};
-use panal_models::{Arch, Classifier, ModelError, ModelSpec, Part};
+use panal_models::{Arch, Classifier, Masks, ModelError, ModelSpec, Part};
 use panal_tensor::{Role, is_channels_last};
 use tch::{Device, Kind, Tensor};
 
@@ -181,6 +181,26 @@ fn masks_come_from_the_generator_handed_in_and_from_nowhere_else() {
     let again = logits(1, &mut moved_on).0;
     assert_eq!(again, first);
     assert_ne!(logits(1, &mut moved_on).0, first);
+}
+
+#[test]
+fn kept_masks_stay_in_their_place_and_are_those_of_the_generator() {
+    let x = images([4, 3, 40, 56]);
+    let network = fresh(Arch::EfficientnetB0, 3);
+    let mut generator = rng();
+    let drawn = [0, 1].map(|_| values(&network.forward_train(&x, &mut generator).unwrap()));
+    assert_ne!(drawn[0], drawn[1]);
+
+    let mut generator = rng();
+    let (logits, mut masks) = network.forward_keeping(&x, &mut generator).unwrap();
+    let kept = |masks: &Masks| values(&network.forward_kept(&x, masks).unwrap());
+    assert_eq!([values(&logits), kept(&masks)], [drawn[0].clone(), drawn[0].clone()]);
+    masks.draw(&mut generator).unwrap();
+    assert_eq!(kept(&masks), drawn[1]);
+
+    let error = network.forward_kept(&images([5, 3, 40, 56]), &masks).unwrap_err().to_string();
+    assert!(error.contains("the pass wants a mask [5, 1, 1, 1] of Float"), "{error}");
+    assert!(network.forward_kept(&x, &Masks::default()).unwrap_err().to_string().contains("kept is None"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod device;
 mod error;
+mod graph;
 mod images;
 mod init;
 mod memory_format;
@@ -16,6 +17,7 @@ pub use device::{
     set_threads,
 };
 pub use error::{Doing, FileFault, TensorError};
+pub use graph::{DeviceGraph, SideStream};
 pub use images::{batch_to_tensors, labels_to_tensor, pixels_to_tensor, tensor_pixels, to_device};
 pub use init::Init;
 pub use memory_format::{channels_last, is_channels_last};

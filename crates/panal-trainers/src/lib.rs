@@ -11,6 +11,7 @@ mod fewshot_transfer;
 mod frozen;
 mod lab;
 mod log;
+mod passes;
 mod record;
 mod spec;
 mod ssl;
@@ -34,6 +35,7 @@ pub use frozen::{
 pub use lab::{Lab, LabImages, LabRow, LabRun, Start};
 pub use log::{EpochLog, Log, PassLog, Silent, SslStep, StepLog};
 pub use panal_models::Part;
+pub use passes::Passes;
 pub use record::{model_record, split_record, versions};
 pub use spec::PhaseSpec;
 pub use ssl::{AugmentOn, ContrastiveLoss, Health, KnnWatch, Pretrained, SimClr, SimClrSpec, SslEpoch, Views, Watch};

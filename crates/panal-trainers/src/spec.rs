@@ -35,6 +35,10 @@ pub struct PhaseSpec {
     /// phase, are f32 in either.
     #[serde(default, skip_serializing_if = "is_single")]
     pub precision: Precision,
+    /// On a CUDA device, record the passes over a batch once as a CUDA graph and play that, where `train = "all"`: see
+    /// [`Passes`](crate::Passes). Elsewhere it changes nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cuda_graphs: bool,
 }
 
 /// For specs that leave out what is as it always was.
@@ -54,6 +58,7 @@ impl PhaseSpec {
             lr_scale: BTreeMap::new(),
             label_smoothing: 0.0,
             precision: Precision::F32,
+            cuda_graphs: false,
         }
     }
 

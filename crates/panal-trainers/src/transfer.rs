@@ -13,6 +13,7 @@ use tch::{Kind, Tensor, no_grad};
 use crate::checkpoint::{self, Checkpoint, CheckpointSpec};
 use crate::evaluate::{Predictions, Split, check_outputs, evaluate, features};
 use crate::feed::Feed;
+use crate::passes::{self, Passes};
 use crate::{EpochLog, Log, PhaseSpec, Scores, StepLog, TrainError};
 
 /// Stream of the random draws inside the network (dropout, stochastic depth), apart from those of the data.
@@ -155,6 +156,10 @@ impl Transfer<'_> {
                 (Part::Head, Feed::Images(_)) => Some(model.folded()?),
                 _ => None,
             };
+            let mut passes = match phase.train {
+                Part::Head => None,
+                Part::All => Some(Passes::new(model, phase.label_smoothing, phase.cuda_graphs)?),
+            };
             state.seconds.features += started.elapsed().as_secs_f64();
 
             while state.epoch < phase.epochs {
@@ -168,17 +173,21 @@ impl Transfer<'_> {
                     state.running.waiting += waiting.elapsed().as_secs_f64();
                     let examples = examples?;
                     let mut rng = keyed_rng(self.seed, &[NETWORK_STREAM, epoch as u64, state.step as u64]);
-                    let logits = match (&frozen, phase.train) {
-                        (Some(frozen), _) => model.head_eval(&frozen.features(&examples.input)?)?,
-                        (None, Part::Head) => model.head_eval(&examples.input)?,
-                        (None, Part::All) => model.forward_train(&examples.input, &mut rng)?,
+                    let (loss, logits) = match (&mut passes, &frozen) {
+                        (Some(passes), _) => passes.run(&examples.input, &examples.labels, &mut optimizer, &mut rng)?,
+                        (None, frozen) => {
+                            optimizer.zero_grad()?;
+                            let features = match frozen {
+                                Some(frozen) => &frozen.features(&examples.input)?,
+                                None => &examples.input,
+                            };
+                            let logits = model.head_eval(features)?;
+                            (passes::backward(&logits, &examples.labels, phase.label_smoothing)?, logits)
+                        }
                     };
-                    let loss = panal_losses::cross_entropy(&logits, &examples.labels, phase.label_smoothing)?;
                     let at =
                         Progress { epoch: state.epoch, epochs: phase.epochs, step: state.step, steps_per_epoch: steps };
                     let lr = phase.lr * phase.schedule.factor(at);
-                    optimizer.zero_grad()?;
-                    loss.f_backward()?;
                     optimizer.step(lr)?;
 
                     // A GPU is still at it: meanwhile it is sent the next images, and only then asked how this step went.

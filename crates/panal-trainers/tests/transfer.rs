@@ -1,14 +1,16 @@
 //! The transfer loop: what learns, what stays frozen, what is refused.
 
+#![allow(clippy::print_stderr)] // a test that skips says so
+
 mod common;
 
 use std::sync::atomic::AtomicBool;
 
 use common::{PLAIN, RANDOM, model, network, phases, run, split};
-use panal_models::Classifier;
-use panal_tensor::Precision;
+use panal_models::{Classifier, ModelSpec};
+use panal_tensor::{DeviceChoice, Precision};
 use panal_trainers::{Outcome, Part, PhaseSpec, Silent, TrainError, Transfer};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 static GO: AtomicBool = AtomicBool::new(false);
 
@@ -117,6 +119,41 @@ fn mixed_precision_learns_and_leaves_everything_that_is_kept_in_single_precision
     let single = [Kind::Float, Kind::Int64];
     assert!(model.store().iter().all(|(_, tensor, _)| single.contains(&tensor.kind())));
     assert_eq!(outcome.last.logits.kind(), Kind::Float);
+}
+
+#[test]
+fn cuda_graphs_learn_the_same() {
+    // Before anything else touches libtorch, which looks for CUDA once.
+    let cuda = DeviceChoice::Cuda(0).resolve();
+    let text = |more: &str| phases(&format!("{{ epochs = 2, train = 'all', lr = 0.005{more} }}"));
+    let learn = |phases: &[PhaseSpec], device| {
+        let mut model = Classifier::new(&ModelSpec::new("mobilenet_v2".parse().unwrap(), 2), device, 0).unwrap();
+        // Batches of 8, 8, 8 and 4, so that one comes beside those that are recorded.
+        let transfer = Transfer {
+            train: split(28, 1, PLAIN),
+            eval: split(12, 2, PLAIN),
+            phases,
+            batch: 8,
+            eval_batch: 12,
+            seed: 3,
+            threads: Some(1),
+            checkpoint: None,
+            stop: &GO,
+        };
+        let outcome = transfer.run(&mut model, &mut Silent).expect("a run");
+        (model.store().digest().unwrap(), outcome.epochs.iter().map(|epoch| epoch.train_loss).collect::<Vec<_>>())
+    };
+    let (plain, graphs) = (text(""), text(", cuda_graphs = true"));
+    assert!(!toml::to_string(&plain[0]).unwrap().contains("cuda_graphs") && graphs[0].cuda_graphs);
+    assert_eq!(learn(&graphs, Device::Cpu), learn(&plain, Device::Cpu), "they change nothing on a CPU");
+
+    let Ok(device) = cuda else {
+        eprintln!("skipped in part: no CUDA device");
+        return;
+    };
+    // A GPU sums gradients in no fixed order.
+    let (played, sent) = (learn(&graphs, device).1, learn(&plain, device).1);
+    assert!(played.iter().zip(&sent).all(|(one, other)| (one - other).abs() < 1e-2 * other), "{played:?}, {sent:?}");
 }
 
 #[test]

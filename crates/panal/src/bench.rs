@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use panal_data::augment::Op;
 use panal_data::transforms::{RandomHorizontalFlip, RandomResizedCrop, Size};
 use panal_data::{AugmentSpec, BadFiles, Cached, DataSource, ImageFolder, Loader, LoaderSpec, keyed_rng};
 use panal_models::{Arch, Classifier, ModelSpec};
 use panal_optim::{Optimizer, OptimizerSpec, ParamGroup};
-use panal_tensor::{batch_to_tensors, channels_last, tensor_pixels};
+use panal_tensor::{batch_to_tensors, channels_last, device_name, tensor_pixels};
+use panal_trainers::Passes;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -20,8 +21,9 @@ use crate::device;
 /// Height and width of the images that a pipeline makes.
 const SIDE: u32 = 224;
 
-/// Steps before those that are timed.
+/// Steps before those that are timed; in the third a CUDA graph is recorded.
 const WARM_UP: usize = 2;
+const WARM_UP_GRAPHS: usize = 3;
 
 pub(crate) fn run(bench: &Bench, global: &Global) -> Result<()> {
     let mut report = match bench {
@@ -85,6 +87,11 @@ fn pipeline(args: &PipelineArgs, global: &Global) -> Result<Value> {
 /// Steps of a network with random weights on random pixels.
 fn step(args: &StepArgs, global: &Global) -> Result<Value> {
     let device = device::choose(global)?;
+    ensure!(
+        device.is_cuda() || !args.cuda_graphs,
+        "--cuda-graphs needs a CUDA device, and this is {}",
+        device_name(device)
+    );
     let arch: Arch = args.model.parse()?;
     let network = Classifier::new(&ModelSpec::new(arch, 2), device, 0)?;
     let (batch, side) = (args.batch as i64, args.size as i64);
@@ -94,16 +101,16 @@ fn step(args: &StepArgs, global: &Global) -> Result<Value> {
     let folded = network.folded()?;
     let groups = vec![ParamGroup { name: "all".into(), params: network.trainable(), lr_scale: 1.0 }];
     let mut optimizer = Optimizer::new(&OptimizerSpec::default(), groups)?;
+    let mut passes = Passes::new(&network, 0.0, args.cuda_graphs)?;
+    let warm_up = if args.cuda_graphs { WARM_UP_GRAPHS } else { WARM_UP };
     let mut seconds = Vec::new();
-    for number in 0..WARM_UP + args.steps {
+    for number in 0..warm_up + args.steps {
         let clock = Instant::now();
         let last = if args.eval {
             folded.logits(&images)?
         } else {
-            let logits = network.forward_train(&images, &mut keyed_rng(0, &[number as u64]))?;
-            let loss = panal_losses::cross_entropy(&logits, &labels, 0.0)?;
-            optimizer.zero_grad()?;
-            loss.f_backward()?;
+            let mut rng = keyed_rng(0, &[number as u64]);
+            let (loss, _) = passes.run(&images, &labels, &mut optimizer, &mut rng)?;
             optimizer.step(1e-3)?;
             loss
         };
@@ -112,7 +119,8 @@ fn step(args: &StepArgs, global: &Global) -> Result<Value> {
         seconds.push(clock.elapsed().as_secs_f64());
     }
     let mode = if args.eval { "evaluation" } else { "training" };
-    Ok(report(&format!("{arch}, {mode}, batch {batch}, {}", args.precision), args.batch, &seconds[WARM_UP..]))
+    let graphs = if args.cuda_graphs { ", CUDA graphs" } else { "" };
+    Ok(report(&format!("{arch}, {mode}, batch {batch}, {}{graphs}", args.precision), args.batch, &seconds[warm_up..]))
 }
 
 fn report(what: &str, images: usize, seconds: &[f64]) -> Value {

@@ -39,12 +39,12 @@ pub(crate) struct Args {
     #[arg(long = "row", value_name = "TEXT")]
     rows: Vec<String>,
     /// One round of a few rows, held against the last records; says which fell, keeps no record
-    #[arg(long, conflicts_with_all = ["suites", "rows", "rounds", "device", "precision"])]
+    #[arg(long, conflicts_with_all = ["suites", "rows", "rounds", "device", "precision", "cuda_graphs"])]
     quick: bool,
     #[command(flatten)]
     place: Place,
     /// Only the benches of single functions (criterion)
-    #[arg(long, conflicts_with_all = ["suites", "rows", "quick", "device", "precision"])]
+    #[arg(long, conflicts_with_all = ["suites", "rows", "quick", "device", "precision", "cuda_graphs"])]
     functions: bool,
 }
 
@@ -60,8 +60,11 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let suites = args.suites();
     if suites != [Name::Step] && !args.place.is_usual() {
         bail!(
-            "--device and --precision are for `cargo xtask bench step` alone: the other suites run on the CPU in f32, as their peers do"
+            "--device, --precision and --cuda-graphs are for `cargo xtask bench step` alone: the other suites run on the CPU in f32, as their peers do"
         );
+    }
+    if args.place.cuda_graphs && args.place.device != "cuda" {
+        bail!("--cuda-graphs needs --device cuda: the CPU has none");
     }
     let mut stages = Stages::new(if args.functions { 3 } else { 6 });
     let libtorch = setup::ready(&mut stages, false)?;

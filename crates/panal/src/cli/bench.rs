@@ -69,6 +69,10 @@ pub(crate) struct StepArgs {
     #[arg(long, value_name = "f32|bf16", default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
 
+    /// Play the training step from a CUDA graph
+    #[arg(long, conflicts_with = "eval")]
+    pub(crate) cuda_graphs: bool,
+
     /// Height and width of the images
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = at_least_one)]
     pub(crate) size: usize,

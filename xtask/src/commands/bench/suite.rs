@@ -149,6 +149,9 @@ pub(super) struct Place {
     /// What `step` computes in, for both: f32, or bf16 (mixed precision; autocast for the peer)
     #[arg(long, value_name = "f32|bf16", default_value = "f32", value_parser = ["f32", "bf16"])]
     pub(super) precision: String,
+    /// Training steps from CUDA graphs, for both: recorded ones here, torch.compile's reduce-overhead there; needs `--device cuda`
+    #[arg(long)]
+    pub(super) cuda_graphs: bool,
 }
 
 impl Place {
@@ -160,7 +163,8 @@ impl Place {
     /// What sets a row apart from that of the CPU in single precision.
     fn label(&self) -> String {
         let parts = [(&self.device, "cpu"), (&self.precision, "f32")];
-        parts.iter().filter(|(part, usual)| part != usual).map(|(part, _)| format!(", {part}")).collect()
+        let graphs = self.cuda_graphs.then(|| ", CUDA graphs".to_owned());
+        parts.iter().filter(|(part, usual)| part != usual).map(|(part, _)| format!(", {part}")).chain(graphs).collect()
     }
 }
 
@@ -252,19 +256,25 @@ fn lab(tools: &Tools) -> Suite {
 
 fn step(tools: &Tools) -> Suite {
     let (mut rows, mut programs) = (Vec::new(), Vec::new());
-    let Place { device, precision } = &tools.place;
+    let Place { device, precision, cuda_graphs } = &tools.place;
+    let compiled: (_, &[_]) = if *cuda_graphs {
+        ("reduce-overhead", &["reduce-overhead", "reduce-overhead memory"])
+    } else {
+        ("compile", &["compile", "compile memory"])
+    };
     for arch in ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0"] {
         for (mode, word, batches) in
             [("training", "train", &[1, 16, 64][..]), ("evaluation", "eval", &[1, 16, 64, 256])]
         {
-            for batch in batches {
+            // A pass in evaluation is not recorded.
+            for batch in batches.iter().filter(|_| !cuda_graphs || word == "train") {
                 let name = format!("{arch}, {mode}, batch {batch}{}", tools.place.label());
                 let batch = batch.to_string();
                 let mut args = vec!["bench", "step", arch, "--batch", &batch, "--steps", "5", "--precision", precision];
                 args.extend((word == "eval").then_some("--eval"));
+                args.extend(cuda_graphs.then_some("--cuda-graphs"));
                 programs.push(tools.panal_on(device, &args, Read::Bench(format!("panal {name}"))));
-                for (how, names) in [("eager", &["eager", "eager memory"]), ("compile", &["compile", "compile memory"])]
-                {
+                for (how, names) in [("eager", &["eager", "eager memory"][..]), compiled] {
                     let args = [arch, word, &batch, "5", how, device, precision];
                     let read = Read::Lines(format!("PyTorch {name} "), names);
                     programs.push(tools.python(&tools.ours.join("step.py"), &args, read));
@@ -493,7 +503,7 @@ mod tests {
             data: path("data"),
             weights: path("weights.safetensors"),
             scratch: path("scratch"),
-            place: Place { device: "cpu".into(), precision: "f32".into() },
+            place: Place { device: "cpu".into(), precision: "f32".into(), cuda_graphs: false },
         }
     }
 
@@ -517,7 +527,7 @@ mod tests {
 
     #[test]
     fn steps_on_a_gpu_are_rows_of_their_own_for_both() {
-        let place = Place { device: "cuda".into(), precision: "bf16".into() };
+        let place = Place { device: "cuda".into(), precision: "bf16".into(), cuda_graphs: false };
         let mut step = step(&Tools { place, ..tools() });
         step.keep(|row| row.starts_with("resnet50, training, batch 64"));
         let names: Vec<&str> = step.rows.iter().map(|row| row.name.as_str()).collect();
@@ -527,6 +537,18 @@ mod tests {
         assert_eq!(commands.len(), 3, "{commands:#?}");
         assert!(commands[0].contains("--precision bf16 --device cuda"), "{commands:?}");
         assert!(commands[1].ends_with("eager cuda bf16") && commands[2].ends_with("compile cuda bf16"), "{commands:?}");
+    }
+
+    #[test]
+    fn steps_from_cuda_graphs_are_held_against_those_of_torch_compile() {
+        let place = Place { device: "cuda".into(), precision: "f32".into(), cuda_graphs: true };
+        let mut step = step(&Tools { place, ..tools() });
+        assert!(step.rows.iter().all(|row| row.name.contains("training") && row.name.contains("cuda, CUDA graphs")));
+        step.keep(|row| row.starts_with("mobilenet_v2, training, batch 16,"));
+        let commands: Vec<String> = step.programs.iter().map(Program::words).collect();
+        assert_eq!(commands.len(), 3, "{commands:#?}");
+        assert!(commands[0].contains("--precision f32 --cuda-graphs --device cuda"), "{commands:?}");
+        assert!(commands[2].ends_with("reduce-overhead cuda f32"), "{commands:?}");
     }
 
     #[test]

@@ -61,6 +61,7 @@ fn table(rows: &[(&Record, &Comparison)], every: bool) -> String {
 fn who(figure: &str) -> &'static str {
     let known = [
         ("compile", "torch.compile"),
+        ("reduce-overhead", "torch.compile"),
         ("dali", "NVIDIA DALI"),
         ("v2 tensor", "torchvision v2"),
         ("pil", "torchvision, PIL"),

@@ -1,0 +1,90 @@
+// libtorch's CUDA graphs and streams, looked up by name in the libtorch_cuda.so that the program has opened, so that neither that
+// library nor CUDA's headers are needed to compile this. The names are those of libtorch 2.11: ATen/cuda/CUDAGraph.h,
+// torch/csrc/stable/c/shim.h and torch/csrc/inductor/aoti_torch/c/shim.h. No exception leaves this file: each function returns
+// null, or what went wrong, for the caller to free.
+
+#ifdef __linux__
+#include <dlfcn.h>
+#endif
+
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace {
+
+// c10::MempoolId_t; {0, 0} asks for a pool of the graph's own.
+using Pool = std::pair<unsigned long long, unsigned long long>;
+
+// cudaStreamCaptureModeThreadLocal: other threads may turn to the device meanwhile.
+constexpr int kThreadLocal = 1;
+
+// libtorch_cuda.so is opened on Linux alone.
+void *find([[maybe_unused]] const char *name) {
+#ifdef __linux__
+    return dlsym(RTLD_DEFAULT, name);
+#else
+    return nullptr;
+#endif
+}
+
+char *message(const std::string &text) { return strdup(text.c_str()); }
+
+// Calls a function that returns Result; a member function takes its object first. A number that it returns is an error unless 0.
+template <typename Result, typename... Parameters>
+char *call(const char *name, Parameters... arguments) {
+    const auto function = reinterpret_cast<Result (*)(Parameters...)>(find(name));
+    if (function == nullptr) {
+        return message(std::string("no libtorch_cuda.so is loaded that has ") + name);
+    }
+    try {
+        if constexpr (std::is_void_v<Result>) {
+            function(arguments...);
+        } else if (function(arguments...) != 0) {
+            return message(std::string(name) + " failed; libtorch says why on standard error");
+        }
+        return nullptr;
+    } catch (const std::exception &thrown) {
+        return message(thrown.what());
+    } catch (...) {
+        return message("an exception without a message");
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+// A graph in the memory at `graph`, of which libtorch's takes 104 bytes.
+char *panal_graph_new(void *graph) { return call<void>("_ZN2at4cuda9CUDAGraphC1Eb", graph, false); }
+
+char *panal_graph_begin(void *graph) {
+    return call<void>("_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode", graph, Pool(0, 0), kThreadLocal);
+}
+
+char *panal_graph_end(void *graph) { return call<void>("_ZN2at4cuda9CUDAGraph11capture_endEv", graph); }
+
+char *panal_graph_play(void *graph) { return call<void>("_ZN2at4cuda9CUDAGraph6replayEv", graph); }
+
+char *panal_graph_delete(void *graph) { return call<void>("_ZN2at4cuda9CUDAGraphD1Ev", graph); }
+
+char *panal_stream_current(std::int32_t device, void **stream) {
+    return call<std::int32_t>("aoti_torch_get_current_cuda_stream", device, stream);
+}
+
+char *panal_stream_new(std::int32_t device, void **stream) {
+    return call<std::int32_t>("torch_get_cuda_stream_from_pool", false, device, stream);
+}
+
+char *panal_stream_wait(void *stream, std::int32_t device) {
+    return call<std::int32_t>("torch_cuda_stream_synchronize", stream, device);
+}
+
+char *panal_stream_enter(void *stream, std::int32_t device) {
+    return call<std::int32_t>("torch_set_current_cuda_stream", stream, device);
+}
+
+}  // extern "C"

@@ -1,6 +1,5 @@
 //! `panal ssl pretrain`: an encoder from images without labels, or by their labels to be held against it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -277,15 +276,12 @@ impl Run<'_> {
             );
         };
         let simclr = &config.simclr;
+        let lr = simclr.lr_scaling.scale(simclr.lr, simclr.batch);
         let phase = PhaseSpec {
-            epochs: simclr.epochs,
-            train: Part::All,
-            lr: simclr.lr_scaling.scale(simclr.lr, simclr.batch),
             optimizer: simclr.optimizer,
             schedule: simclr.schedule,
-            lr_scale: BTreeMap::new(),
-            label_smoothing: 0.0,
             precision: simclr.precision,
+            ..PhaseSpec::new(simclr.epochs, Part::All, lr)
         };
         let phases = [phase];
         let transfer = Transfer {

@@ -360,7 +360,7 @@ impl Classifier {
         Ok(logits.doing("compute logits")?)
     }
 
-    fn check_images(&self, images: &Tensor) -> Result<(), ModelError> {
+    pub(crate) fn check_images(&self, images: &Tensor) -> Result<(), ModelError> {
         let fits = |size: &[i64]| matches!(*size, [n, 3, height, width] if n > 0 && height > 0 && width > 0);
         self.check("images", "[N, 3, H, W] of Float or BFloat16", images, &[Kind::Float, Kind::BFloat16], fits)
     }

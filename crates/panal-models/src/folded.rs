@@ -44,10 +44,15 @@ impl Folded<'_> {
     /// # Errors
     /// As there.
     pub fn features(&self, images: &Tensor) -> Result<Tensor, ModelError> {
+        self.classifier.check_images(images)?;
+        self.in_parts(images, self.parts(images))
+    }
+
+    fn in_parts(&self, images: &Tensor, parts: i64) -> Result<Tensor, ModelError> {
         let whole = |images: &Tensor| self.classifier.features(images, &mut Unfold(self.convolutions.iter()));
-        no_grad(|| match self.parts(images) {
+        no_grad(|| match parts {
             1 => whole(images),
-            parts => {
+            _ => {
                 let parts = images.f_chunk(parts, 0).doing("divide a batch")?;
                 let features = parts.iter().map(whole).collect::<Result<Vec<_>, _>>()?;
                 Ok(Tensor::f_cat(&features, 0).doing("join features")?)
@@ -64,16 +69,16 @@ impl Folded<'_> {
         no_grad(|| self.classifier.head_eval(&features))
     }
 
-    /// In how many parts a batch is computed; one where `images` are none, which is for [`Classifier`] to refuse.
+    /// In how many parts a batch `[N, 3, H, W]` is computed.
     fn parts(&self, images: &Tensor) -> i64 {
-        let [n, _, height, width] = images.size()[..] else { return 1 };
+        let [n, _, height, width] = images.size()[..] else { unreachable!("four dimensions were checked") };
         if self.classifier.device() != Device::Cpu {
             return 1;
         }
         let up = |dividend: i64, divisor: i64| (dividend + divisor - 1) / divisor;
         let stride = self.classifier.total_stride();
         let positions = n * up(height, stride) * up(width, stride);
-        up(positions, POSITIONS * i64::from(tch::get_num_threads())).clamp(1, n.max(1))
+        up(positions, POSITIONS * i64::from(tch::get_num_threads())).clamp(1, n)
     }
 }
 
@@ -115,5 +120,41 @@ impl Mode for Unfold<'_> {
 
     fn stochastic_depth(&mut self, branch: Tensor, p: f64) -> Result<Tensor, TchError> {
         Eval.stochastic_depth(branch, p)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ModelSpec;
+
+    fn network() -> Classifier {
+        Classifier::new(&ModelSpec::new("resnet18".parse().expect("a name"), 3), Device::Cpu, 0).expect("a network")
+    }
+
+    #[test]
+    fn a_batch_is_computed_in_parts_of_so_many_images_a_thread() {
+        let network = network();
+        let folded = network.folded().unwrap();
+        let at_a_time = 16 * i64::from(tch::get_num_threads());
+        // One row of pixels, expanded, so that the batch takes no memory.
+        let parts = |n: i64, side: i64| {
+            folded.parts(&Tensor::zeros([1, 3, 1, 1], (Kind::Float, Device::Cpu)).expand([n, 3, side, side], false))
+        };
+        assert_eq!([1, at_a_time, at_a_time + 1, 4 * at_a_time].map(|n| parts(n, 224)), [1, 1, 2, 4]);
+        assert_eq!([49 * at_a_time, 49 * at_a_time + 1].map(|n| parts(n, 32)), [1, 2]);
+        assert_eq!(parts(2, 32 * 7 * 4 * at_a_time), 2, "an image is never divided");
+    }
+
+    #[test]
+    fn the_features_of_parts_are_joined_in_order() {
+        let network = network();
+        let folded = network.folded().unwrap();
+        tch::manual_seed(1);
+        let images = Tensor::randn([7, 3, 40, 56], (Kind::Float, Device::Cpu));
+        let (whole, joined) = (folded.in_parts(&images, 1).unwrap(), folded.in_parts(&images, 3).unwrap());
+        let far = |one: &Tensor, other: &Tensor| (one - other).abs().max().double_value(&[]);
+        assert!(far(&whole, &joined) < 1e-5);
+        assert!(far(&whole.get(0), &whole.get(6)) > 1e-3, "the images are alike");
     }
 }

@@ -4,6 +4,7 @@
 // null, or what went wrong, for the caller to free.
 
 #ifdef __linux__
+#include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 #endif
 
@@ -22,6 +23,20 @@ using Pool = std::pair<unsigned long long, unsigned long long>;
 // cudaStreamCaptureModeThreadLocal: other threads may turn to the device meanwhile.
 constexpr int kThreadLocal = 1;
 
+char *message(const std::string &text) { return strdup(text.c_str()); }
+
+// Does `work`; what it throws becomes a message.
+template <typename Work>
+char *caught(Work work) {
+    try {
+        return work();
+    } catch (const std::exception &thrown) {
+        return message(thrown.what());
+    } catch (...) {
+        return message("an exception without a message");
+    }
+}
+
 // libtorch_cuda.so is opened on Linux alone.
 void *find([[maybe_unused]] const char *name) {
 #ifdef __linux__
@@ -31,8 +46,6 @@ void *find([[maybe_unused]] const char *name) {
 #endif
 }
 
-char *message(const std::string &text) { return strdup(text.c_str()); }
-
 // Calls a function that returns Result; a member function takes its object first. A number that it returns is an error unless 0.
 template <typename Result, typename... Parameters>
 char *call(const char *name, Parameters... arguments) {
@@ -40,18 +53,14 @@ char *call(const char *name, Parameters... arguments) {
     if (function == nullptr) {
         return message(std::string("no libtorch_cuda.so is loaded that has ") + name);
     }
-    try {
+    return caught([&]() -> char * {
         if constexpr (std::is_void_v<Result>) {
             function(arguments...);
         } else if (function(arguments...) != 0) {
             return message(std::string(name) + " failed; libtorch says why on standard error");
         }
         return nullptr;
-    } catch (const std::exception &thrown) {
-        return message(thrown.what());
-    } catch (...) {
-        return message("an exception without a message");
-    }
+    });
 }
 
 }  // namespace
@@ -61,7 +70,17 @@ extern "C" {
 // A graph in the memory at `graph`, of which libtorch's takes 104 bytes.
 char *panal_graph_new(void *graph) { return call<void>("_ZN2at4cuda9CUDAGraphC1Eb", graph, false); }
 
+// Gives the memory that the allocator keeps for later back first: while a graph is recorded it cannot.
 char *panal_graph_begin(void *graph) {
+#ifdef __linux__
+    char *kept = caught([]() -> char * {
+        c10::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache();
+        return nullptr;
+    });
+    if (kept != nullptr) {
+        return kept;
+    }
+#endif
     return call<void>("_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode", graph, Pool(0, 0), kThreadLocal);
 }
 
@@ -75,7 +94,7 @@ char *panal_stream_current(std::int32_t device, void **stream) {
     return call<std::int32_t>("aoti_torch_get_current_cuda_stream", device, stream);
 }
 
-char *panal_stream_new(std::int32_t device, void **stream) {
+char *panal_stream_from_pool(std::int32_t device, void **stream) {
     return call<std::int32_t>("torch_get_cuda_stream_from_pool", false, device, stream);
 }
 
@@ -83,8 +102,10 @@ char *panal_stream_wait(void *stream, std::int32_t device) {
     return call<std::int32_t>("torch_cuda_stream_synchronize", stream, device);
 }
 
-char *panal_stream_enter(void *stream, std::int32_t device) {
-    return call<std::int32_t>("torch_set_current_cuda_stream", stream, device);
+char *panal_stream_enter(void *stream, std::int32_t device, void **guard) {
+    return call<std::int32_t>("aoti_torch_create_cuda_stream_guard", stream, device, guard);
 }
+
+char *panal_stream_leave(void *guard) { return call<std::int32_t>("aoti_torch_delete_cuda_stream_guard", guard); }
 
 }  // extern "C"

@@ -10,45 +10,46 @@ use tch::TchError;
 use crate::TensorError;
 use crate::error::Doing;
 
-/// A CUDA stream of this thread's own, on which everything runs that the thread gives the device while this lives. A graph can be recorded
-/// on no other.
+/// A stream of libtorch's pool on which everything runs that this thread gives a CUDA device while this lives; the device is the current one
+/// then. A graph can be recorded on no other stream. Of two, the later is to be dropped first.
 #[derive(Debug)]
 pub struct SideStream {
     device: i32,
-    before: *mut c_void,
+    stream: *mut c_void,
+    guard: *mut c_void,
 }
 
 impl SideStream {
-    /// Goes on on a new stream, once the device is done with what it was given before.
+    /// Goes on on another stream, once the device is done with what it was given before.
     ///
     /// # Errors
     /// [`TensorError::Torch`] where there is no such CUDA device, or [`register_cuda`](crate::register_cuda) has not opened the backend.
     pub fn enter(device: usize) -> Result<Self, TensorError> {
         let doing = "enter a CUDA stream";
         let device = i32::try_from(device).map_err(|_| TchError::Torch(format!("no device {device}"))).doing(doing)?;
-        let (mut before, mut stream) = (null_mut(), null_mut());
+        let [mut before, mut stream, mut guard] = [null_mut(); 3];
         // SAFETY: the pointers that are written to are valid for the calls, and the streams are libtorch's own, which live as long as it.
         #[allow(unsafe_code)]
         unsafe {
             check(ffi::panal_stream_current(device, &raw mut before), doing)?;
-            check(ffi::panal_stream_new(device, &raw mut stream), doing)?;
+            check(ffi::panal_stream_from_pool(device, &raw mut stream), doing)?;
             check(ffi::panal_stream_wait(before, device), doing)?;
-            check(ffi::panal_stream_enter(stream, device), doing)?;
+            check(ffi::panal_stream_enter(stream, device, &raw mut guard), doing)?;
         }
-        Ok(Self { device, before })
+        Ok(Self { device, stream, guard })
     }
 }
 
 impl Drop for SideStream {
     fn drop(&mut self) {
-        let (mut stream, doing) = (null_mut(), "leave a CUDA stream");
-        // SAFETY: as in `enter`. Where the device has failed there is nobody to tell; its next call says so.
+        let doing = "leave a CUDA stream";
+        // SAFETY: stream and guard are those of `enter`, on the thread that they are of. Where the device has failed there is nobody to
+        // tell; its next call says so.
         #[allow(unsafe_code)]
-        let _ = unsafe {
-            check(ffi::panal_stream_current(self.device, &raw mut stream), doing)
-                .and_then(|()| check(ffi::panal_stream_wait(stream, self.device), doing))
-                .and_then(|()| check(ffi::panal_stream_enter(self.before, self.device), doing))
-        };
+        unsafe {
+            let _ = check(ffi::panal_stream_wait(self.stream, self.device), doing);
+            let _ = check(ffi::panal_stream_leave(self.guard), doing);
+        }
     }
 }
 
@@ -66,30 +67,21 @@ impl DeviceGraph {
     /// Records what `work` gives the device, which does none of it yet: it is done when the graph is played. To be called on a
     /// [`SideStream`].
     ///
-    /// What `work` reads must lie on the device and stay where it is. Tensors that it makes get memory of the graph's own: those that are kept
-    /// are written anew each time it is played. It must not wait for the device, read from it or send it anything from the CPU.
+    /// Tensors that `work` makes get memory of the graph's own: those that are kept are written anew each time it is played. It must not wait for
+    /// the device, read from it or send it anything from the CPU.
     ///
     /// # Errors
     /// What `work` fails with; [`TensorError::Torch`] where it did what cannot be recorded, or there is no CUDA.
+    ///
+    /// # Safety
+    /// Every tensor that `work` reads or writes and did not make must live, where it is, until the graph is played for the last time.
     #[allow(unsafe_code)]
-    pub fn record<T, E: From<TensorError>>(work: impl FnOnce() -> Result<T, E>) -> Result<(Self, T), E> {
-        let doing = "record a CUDA graph";
-        let object = Box::into_raw(Box::new([0; 64]));
-        // SAFETY: there is room for the object, in memory that does not move.
-        if let Err(error) = check(unsafe { ffi::panal_graph_new(object.cast()) }, doing) {
-            // SAFETY: the room came from a box, and no object is in it.
-            drop(unsafe { Box::from_raw(object) });
-            return Err(error.into());
-        }
-        let graph = Self { object };
-        // SAFETY: the object was made above; beginning and end are on one thread.
-        check(unsafe { ffi::panal_graph_begin(object.cast()) }, doing)?;
+    pub unsafe fn record<T, E: From<TensorError>>(work: impl FnOnce() -> Result<T, E>) -> Result<(Self, T), E> {
+        let recording = Recording::begin()?;
         let made = work();
-        // SAFETY: as above.
-        let ended = check(unsafe { ffi::panal_graph_end(object.cast()) }, doing);
+        let graph = recording.end();
         let made = made?;
-        ended?;
-        Ok((graph, made))
+        Ok((graph?, made))
     }
 
     /// Gives the device all of it again, on the stream that is current; it is done when that stream comes to it.
@@ -111,6 +103,42 @@ impl Drop for DeviceGraph {
             let _ = check(ffi::panal_graph_delete(self.object.cast()), "drop a CUDA graph");
             drop(Box::from_raw(self.object));
         }
+    }
+}
+
+/// A recording under way. Where it does not end well its object stays for good: the allocator may go on asking it.
+struct Recording(*mut Object);
+
+impl Recording {
+    const DOING: &str = "record a CUDA graph";
+
+    #[allow(unsafe_code)]
+    fn begin() -> Result<Self, TensorError> {
+        let object = Box::into_raw(Box::new([0; 64]));
+        // SAFETY: there is room for the object, in memory that does not move.
+        unsafe {
+            check(ffi::panal_graph_new(object.cast()), Self::DOING)?;
+            check(ffi::panal_graph_begin(object.cast()), Self::DOING)?;
+        }
+        Ok(Self(object))
+    }
+
+    fn end(self) -> Result<DeviceGraph, TensorError> {
+        let object = self.0;
+        std::mem::forget(self);
+        // SAFETY: the object was made and its recording begun, on this thread.
+        #[allow(unsafe_code)]
+        check(unsafe { ffi::panal_graph_end(object.cast()) }, Self::DOING)?;
+        Ok(DeviceGraph { object })
+    }
+}
+
+impl Drop for Recording {
+    /// Only where what was to be recorded panicked: nothing else on this stream can be done until a recording ends.
+    fn drop(&mut self) {
+        // SAFETY: as in `end`.
+        #[allow(unsafe_code)]
+        let _ = check(unsafe { ffi::panal_graph_end(self.0.cast()) }, Self::DOING);
     }
 }
 
@@ -141,9 +169,10 @@ mod ffi {
         pub(super) fn panal_graph_play(graph: *mut c_void) -> *mut c_char;
         pub(super) fn panal_graph_delete(graph: *mut c_void) -> *mut c_char;
         pub(super) fn panal_stream_current(device: i32, stream: *mut *mut c_void) -> *mut c_char;
-        pub(super) fn panal_stream_new(device: i32, stream: *mut *mut c_void) -> *mut c_char;
+        pub(super) fn panal_stream_from_pool(device: i32, stream: *mut *mut c_void) -> *mut c_char;
         pub(super) fn panal_stream_wait(stream: *mut c_void, device: i32) -> *mut c_char;
-        pub(super) fn panal_stream_enter(stream: *mut c_void, device: i32) -> *mut c_char;
+        pub(super) fn panal_stream_enter(stream: *mut c_void, device: i32, guard: *mut *mut c_void) -> *mut c_char;
+        pub(super) fn panal_stream_leave(guard: *mut c_void) -> *mut c_char;
         pub(super) fn free(message: *mut c_void);
     }
 }

@@ -93,12 +93,8 @@ impl<'a> Passes<'a> {
             return Ok((backward(&logits, labels, smoothing)?, logits));
         };
         match state {
-            State::Recorded(recorded) if recorded.images.size() == images.size() => recorded.play(images, labels, rng),
-            State::Recorded(_) => {
-                clear_gradients(model)?;
-                let logits = model.forward_train(images, rng)?;
-                Ok((backward(&logits, labels, smoothing)?, logits))
-            }
+            State::Recorded(recorded) if recorded.fits(images, labels) => recorded.play(images, labels, rng),
+            State::Recorded(_) => beside(model, images, labels, smoothing, rng),
             State::Seen { shape, times: BEFORE, masks } if *shape == images.size() => {
                 optimizer.zero_grad()?;
                 let mut recorded = Recorded::new(model, smoothing, images, labels, std::mem::take(masks))?;
@@ -131,12 +127,22 @@ impl Recorded {
         masks: Masks,
     ) -> Result<Self, TrainError> {
         let (images, labels) = (images.f_zeros_like()?, labels.f_zeros_like()?);
-        let (graph, (loss, logits)) = DeviceGraph::record(|| {
+        let work = || {
             let logits = model.forward_kept(&images, &masks)?;
             let loss = backward(&logits, &labels, smoothing)?;
             Ok::<_, TrainError>((loss.f_detach()?, logits.f_detach()?))
-        })?;
+        };
+        // SAFETY: batch and masks live as long as the graph, in `Self`, and the model longer: `Passes` borrows it. A model's tensors are
+        // written to and never replaced.
+        #[allow(unsafe_code)]
+        let (graph, (loss, logits)) = unsafe { DeviceGraph::record(work) }?;
         Ok(Self { graph, images, labels, masks, loss, logits })
+    }
+
+    /// Whether a batch can take the place of the one that was recorded.
+    fn fits(&self, images: &Tensor, labels: &Tensor) -> bool {
+        let form = |tensor: &Tensor| (tensor.size(), tensor.kind());
+        form(images) == form(&self.images) && form(labels) == form(&self.labels)
     }
 
     fn play(&mut self, images: &Tensor, labels: &Tensor, rng: &mut ChaCha8Rng) -> Result<(Tensor, Tensor), TrainError> {
@@ -155,59 +161,112 @@ pub(crate) fn backward(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Resu
     Ok(loss)
 }
 
-/// Makes every gradient 0 where it lies: a graph goes on writing there, and the optimizer reading.
-fn clear_gradients(model: &Classifier) -> Result<(), TrainError> {
+/// The passes over a batch of another form than the recorded ones, as they come. Gradients are made 0 where they lie and added to: the graph
+/// goes on writing there, and the optimizer reading.
+fn beside(
+    model: &Classifier,
+    images: &Tensor,
+    labels: &Tensor,
+    smoothing: f64,
+    rng: &mut ChaCha8Rng,
+) -> Result<(Tensor, Tensor), TrainError> {
     for (_, parameter) in model.trainable() {
         let mut gradient = parameter.f_grad()?;
         if gradient.defined() {
             let _ = gradient.f_zero_()?;
         }
     }
-    Ok(())
+    let logits = model.forward_train(images, rng)?;
+    Ok((backward(&logits, labels, smoothing)?, logits))
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stderr)] // a test that skips says so
 mod tests {
     use panal_data::keyed_rng;
     use panal_models::ModelSpec;
     use panal_optim::{OptimizerSpec, ParamGroup};
+    use panal_tensor::DeviceChoice;
     use tch::Kind;
 
     use super::*;
 
-    fn batch(images: i64) -> (Tensor, Tensor) {
+    fn network(device: Device) -> (Classifier, Optimizer) {
+        let model = Classifier::new(&ModelSpec::new("mobilenet_v2".parse().unwrap(), 2), device, 0).unwrap();
+        let groups = vec![ParamGroup { name: "all".into(), params: model.trainable(), lr_scale: 1.0 }];
+        let optimizer = Optimizer::new(&OptimizerSpec::default(), groups).unwrap();
+        (model, optimizer)
+    }
+
+    fn batch(images: i64, device: Device) -> (Tensor, Tensor) {
         tch::manual_seed(images);
         let labels = Tensor::arange(images, (Kind::Int64, Device::Cpu)).remainder(2);
-        (Tensor::randn([images, 3, 40, 40], (Kind::Float, Device::Cpu)), labels)
+        (Tensor::randn([images, 3, 40, 40], (Kind::Float, Device::Cpu)).to(device), labels.to(device))
+    }
+
+    fn rng() -> ChaCha8Rng {
+        keyed_rng(0, &[1])
     }
 
     fn gradients(model: &Classifier) -> Vec<Tensor> {
         model.trainable().iter().map(|(_, parameter)| parameter.grad()).collect()
     }
 
+    fn addresses(model: &Classifier) -> Vec<*mut std::ffi::c_void> {
+        gradients(model).iter().map(Tensor::data_ptr).collect()
+    }
+
     #[test]
     fn a_batch_beside_the_recorded_ones_writes_its_gradients_where_the_others_were() {
-        let model = Classifier::new(&ModelSpec::new("mobilenet_v2".parse().unwrap(), 2), Device::Cpu, 0).unwrap();
-        let groups = vec![ParamGroup { name: "all".into(), params: model.trainable(), lr_scale: 1.0 }];
-        let mut optimizer = Optimizer::new(&OptimizerSpec::default(), groups).unwrap();
+        let (model, mut optimizer) = network(Device::Cpu);
         let mut passes = Passes::new(&model, 0.0, true).unwrap();
         assert!(passes.graphs.is_none(), "a CPU has no graphs");
         let mut pass = |images| {
-            let (images, labels) = batch(images);
-            let _ = passes.run(&images, &labels, &mut optimizer, &mut keyed_rng(0, &[1])).unwrap();
+            let (images, labels) = batch(images, Device::Cpu);
+            let _ = passes.run(&images, &labels, &mut optimizer, &mut rng()).unwrap();
+            gradients(&model).iter().map(Tensor::copy).collect::<Vec<_>>()
         };
-        pass(3);
-        let expected: Vec<Tensor> = gradients(&model).iter().map(Tensor::copy).collect();
-        pass(4);
-        let places = gradients(&model);
-        assert!(places.iter().zip(&expected).any(|(other, gradient)| other != gradient), "the batches are alike");
+        let expected = pass(3);
+        assert_ne!(pass(4), expected, "the batches are alike");
+        let places = addresses(&model);
 
-        clear_gradients(&model).unwrap();
-        let (images, labels) = batch(3);
-        let logits = model.forward_train(&images, &mut keyed_rng(0, &[1])).unwrap();
-        let _ = backward(&logits, &labels, 0.0).unwrap();
+        let (images, labels) = batch(3, Device::Cpu);
+        let _ = beside(&model, &images, &labels, 0.0, &mut rng()).unwrap();
         assert_eq!(gradients(&model), expected);
-        let addresses = |tensors: &[Tensor]| tensors.iter().map(Tensor::data_ptr).collect::<Vec<_>>();
-        assert_eq!(addresses(&gradients(&model)), addresses(&places));
+        assert_eq!(addresses(&model), places);
+    }
+
+    #[test]
+    fn a_cuda_graph_is_played_from_the_third_full_batch_on() {
+        let Ok(device) = DeviceChoice::Cuda(0).resolve() else {
+            eprintln!("skipped: no CUDA device");
+            return;
+        };
+        let ((model, mut optimizer), (other, mut others)) = (network(device), network(device));
+        let mut passes = Passes::new(&model, 0.0, true).unwrap();
+        let mut places = Vec::new();
+        for (number, size) in [4, 4, 4, 3, 4].into_iter().enumerate() {
+            let (images, labels) = batch(size, device);
+            let (played, logits) = passes.run(&images, &labels, &mut optimizer, &mut rng()).unwrap();
+            assert_eq!(logits.size(), [size, 2]);
+            let recorded = matches!(passes.graphs.as_ref().unwrap().state, State::Recorded(_));
+            assert_eq!(recorded, number >= 2);
+            if number == 2 {
+                places = addresses(&model);
+            }
+            assert!(!recorded || addresses(&model) == places);
+
+            let sent =
+                Passes::new(&other, 0.0, false).unwrap().run(&images, &labels, &mut others, &mut rng()).unwrap().0;
+            assert!((played - sent).abs().double_value(&[]) < 1e-3);
+            for (gradient, other) in gradients(&model).iter().zip(&gradients(&other)) {
+                assert!((gradient - other).norm().double_value(&[]) <= 1e-2 * (1.0 + other.norm().double_value(&[])));
+            }
+            optimizer.step(1e-3).unwrap();
+            others.step(1e-3).unwrap();
+        }
+        let (images, _) = batch(4, device);
+        let (_, labels) = batch(1, device);
+        assert!(passes.run(&images, &labels, &mut optimizer, &mut rng()).is_err(), "one label for four images");
     }
 }

@@ -123,7 +123,7 @@ fn mixed_precision_learns_and_leaves_everything_that_is_kept_in_single_precision
 
 #[test]
 fn cuda_graphs_learn_the_same() {
-    // Before anything else touches libtorch, which looks for CUDA once.
+    // First, for libtorch looks for CUDA once: beside other tests it may be too late, and docs/gpu.md has this one run alone.
     let cuda = DeviceChoice::Cuda(0).resolve();
     let text = |more: &str| phases(&format!("{{ epochs = 2, train = 'all', lr = 0.005{more} }}"));
     let learn = |phases: &[PhaseSpec], device| {

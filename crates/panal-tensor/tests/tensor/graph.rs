@@ -1,5 +1,7 @@
 //! CUDA graphs: what they do on a GPU, and what is said where there is none.
 
+#![allow(unsafe_code)]
+
 use panal_tensor::{DeviceChoice, DeviceGraph, SideStream, TensorError};
 use tch::{Device, Kind, Tensor};
 
@@ -11,7 +13,8 @@ fn a_cuda_graph_needs_cuda() {
     }
     let error = SideStream::enter(0).unwrap_err().to_string();
     assert!(error.starts_with("libtorch failed to enter a CUDA stream: "), "{error}");
-    let error = DeviceGraph::record(|| Ok::<_, TensorError>(())).unwrap_err().to_string();
+    // SAFETY: nothing is recorded.
+    let error = unsafe { DeviceGraph::record(|| Ok::<_, TensorError>(())) }.unwrap_err().to_string();
     assert!(error.starts_with("libtorch failed to record a CUDA graph: "), "{error}");
 }
 
@@ -26,18 +29,20 @@ fn a_cuda_graph_does_what_was_recorded_each_time_it_is_played() {
     let product = |x: &Tensor| x.f_mul(x).map_err(|error| error.to_string());
     // What no graph can hold is set up.
     let _ = product(&counter).unwrap();
-    let (mut graph, square) = DeviceGraph::record(|| {
+    let work = || {
         let _ = counter.g_add_scalar_(1.0);
         Ok::<_, TensorError>(product(&counter).unwrap())
-    })
-    .unwrap();
+    };
+    // SAFETY: the counter outlives the graph.
+    let (mut graph, square) = unsafe { DeviceGraph::record(work) }.unwrap();
     assert_eq!(Vec::<f32>::try_from(&counter).unwrap(), [0.0; 3], "it was done while it was recorded");
     for times in 1..4u8 {
         graph.play().unwrap();
         assert_eq!(Vec::<f32>::try_from(&square).unwrap(), [f32::from(times * times); 3]);
     }
 
-    // Reading from the device cannot be recorded.
-    let failed = DeviceGraph::record(|| Ok::<_, TensorError>(counter.f_double_value(&[0]).is_err()));
+    // Reading from the device cannot be recorded. Last, for the allocator may take the device for recording ever after.
+    // SAFETY: as above.
+    let failed = unsafe { DeviceGraph::record(|| Ok::<_, TensorError>(counter.f_double_value(&[0]).is_err())) };
     assert!(failed.is_err() || failed.is_ok_and(|(_, refused)| refused));
 }

@@ -1,4 +1,4 @@
-//! PIL's colour arithmetic, one pixel at a time, with its rounding. The transforms that use it live beside it.
+//! PIL's colour arithmetic, with its rounding. The transforms that use it live beside it.
 
 /// The luminance of a pixel: ITU-R 601-2 in fixed point, as `Image.convert("L")`.
 #[inline(always)]
@@ -13,117 +13,229 @@ pub(crate) fn blend(from: u8, to: u8, factor: f32) -> u8 {
     (f32::from(from) + factor * (f32::from(to) - f32::from(from))) as u8
 }
 
-/// Hue, saturation and value in 0..=255, as `Image.convert("HSV")`.
-#[inline(always)]
-pub(crate) fn rgb_to_hsv([r, g, b]: [u8; 3]) -> [u8; 3] {
-    let (max, min) = (r.max(g).max(b), r.min(g).min(b));
-    if max == min {
-        return [0, 0, max];
+/// Pixels that are changed at a time.
+const LANES: usize = 64;
+
+/// A channel of some pixels.
+type Channel = [i32; LANES];
+
+/// A change of pixels that is made to some of them at a time, in loops without a jump, so that an instruction can take many. Its functions
+/// have to be inlined, and for that are no closures: what is compiled apart has not the instructions that its caller may use.
+trait Change {
+    fn change(&self, channels: [&mut Channel; 3]);
+
+    #[inline(always)]
+    fn make(&self, pixels: &mut [[u8; 3]]) {
+        let mut channels = [[0; LANES]; 3];
+        for block in pixels.chunks_mut(LANES) {
+            for (i, pixel) in block.iter().enumerate() {
+                for (channel, &value) in channels.iter_mut().zip(pixel) {
+                    channel[i] = i32::from(value);
+                }
+            }
+            self.change(channels.each_mut());
+            for (i, pixel) in block.iter_mut().enumerate() {
+                let [r, g, b] = &channels;
+                *pixel = [r[i] as u8, g[i] as u8, b[i] as u8];
+            }
+        }
     }
-    let spread = f32::from(max - min);
-    let saturation = spread / f32::from(max);
-    let [rc, gc, bc] = [r, g, b].map(|channel| f64::from(f32::from(max - channel) / spread));
-    // Chosen without a jump: which channel is the largest can't be foretold.
-    let (start, plus, minus) = match (r == max, g == max) {
-        (true, _) => (0.0, bc, gc),
-        (_, true) => (2.0, rc, bc),
-        _ => (4.0, gc, rc),
-    };
-    let sextant = (start + plus - minus) as f32;
-    // Modulo 1 of what lies in 5/6 to 11/6: a subtraction, which is exact here, and not a call of `fmod`.
-    let turned = f64::from(sextant) / 6.0 + 1.0;
-    let hue = if turned >= 1.0 { turned - 1.0 } else { turned } as f32;
-    [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, max]
 }
 
-/// The way back, as `Image.convert("RGB")` of an HSV image.
+/// [`blend`]s each pixel with its own grey, as `adjust_saturation`.
 #[inline(always)]
-pub(crate) fn hsv_to_rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
-    if saturation == 0 {
-        return [value; 3];
-    }
-    let (sextant, rest) = HUES[usize::from(hue)];
-    let saturation = (f64::from(saturation) / 255.0) as f32;
-    // To the nearest, for what is not negative and has few digits: adding a half is exact.
-    let scaled = |part: f64| (f64::from(value) * (1.0 - part) + 0.5) as u8;
-    let p = scaled(f64::from(saturation));
-    let q = scaled(f64::from(saturation * rest));
-    let t = scaled(f64::from(saturation) * (1.0 - f64::from(rest)));
-    let parts = [value, p, q, t];
-    ORDER[usize::from(sextant)].map(|part| parts[usize::from(part) & 3])
+pub(crate) fn saturate(pixels: &mut [[u8; 3]], factor: f32) {
+    Saturate { factor }.make(pixels);
 }
 
-/// Which of value, p, q and t are red, green and blue, in each sixth of the colour circle.
-const ORDER: [[u8; 3]; 6] = [[0, 3, 1], [2, 0, 1], [1, 0, 3], [1, 2, 0], [3, 1, 0], [0, 1, 2]];
+/// Turns the hue of each pixel by `shift` 255ths of the colour circle, through 8-bit HSV: `Image.convert("HSV")`, an addition that wraps,
+/// and `Image.convert("RGB")`.
+#[inline(always)]
+pub(crate) fn turn_hue(pixels: &mut [[u8; 3]], shift: u8) {
+    TurnHue { shift }.make(pixels);
+}
+
+struct Saturate {
+    factor: f32,
+}
+
+impl Change for Saturate {
+    #[inline(always)]
+    fn change(&self, [r, g, b]: [&mut Channel; 3]) {
+        for i in 0..LANES {
+            let grey = ((r[i] * 19595 + g[i] * 38470 + b[i] * 7471 + 0x8000) >> 16) as f32;
+            r[i] = self.blended(grey, r[i]);
+            g[i] = self.blended(grey, g[i]);
+            b[i] = self.blended(grey, b[i]);
+        }
+    }
+}
+
+impl Saturate {
+    #[inline(always)]
+    fn blended(&self, grey: f32, channel: i32) -> i32 {
+        floor(f64::from((grey + self.factor * (channel as f32 - grey)).max(0.0).min(255.0)))
+    }
+}
+
+struct TurnHue {
+    shift: u8,
+}
+
+impl Change for TurnHue {
+    #[inline(always)]
+    fn change(&self, [r, g, b]: [&mut Channel; 3]) {
+        let (mut hue, mut saturation, mut value) = ([0i32; LANES], [0i32; LANES], [0i32; LANES]);
+        for i in 0..LANES {
+            let (max, min) = (r[i].max(g[i]).max(b[i]), r[i].min(g[i]).min(b[i]));
+            let spread = max - min;
+            // How far the other two channels are below the largest, and where its third of the circle starts.
+            let (start, plus, minus) = if r[i] == max {
+                (0.0f32, max - b[i], max - g[i])
+            } else if g[i] == max {
+                (2.0, max - r[i], max - b[i])
+            } else {
+                (4.0, max - g[i], max - r[i])
+            };
+            // One of them is the smallest, a whole spread below, so that a single rounding is left of Pillow's `start + plus - minus`.
+            let whole = plus == spread;
+            let part = if whole { minus } else { plus } as f32 / spread.max(1) as f32;
+            let sextant = if whole { start + 1.0 - part } else { start - 1.0 + part };
+            // Modulo 1 of what lies in 5/6 to 11/6: a subtraction, which is exact here.
+            let turned = f64::from(sextant) / 6.0 + 1.0;
+            let turned = if turned >= 1.0 { turned - 1.0 } else { turned } as f32;
+            let grey = spread == 0;
+            hue[i] = if grey { 0 } else { floor(f64::from(turned) * 255.0) };
+            saturation[i] = floor(f64::from(spread as f32 / max.max(1) as f32) * 255.0);
+            value[i] = max;
+        }
+
+        let (mut sextant, mut rest, mut strength) = ([0i32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
+        for i in 0..LANES {
+            (sextant[i], rest[i]) = HUES[usize::from((hue[i] as u8).wrapping_add(self.shift))];
+            strength[i] = STRENGTHS[usize::from(saturation[i] as u8)];
+        }
+
+        for i in 0..LANES {
+            let v = value[i];
+            // To the nearest, for what is not negative and has few digits: adding a half is exact.
+            let scaled = |part: f64| floor(f64::from(v) * (1.0 - part) + 0.5);
+            let p = scaled(f64::from(strength[i]));
+            let q = scaled(f64::from(strength[i] * rest[i]));
+            let t = scaled(f64::from(strength[i]) * (1.0 - f64::from(rest[i])));
+            // Red, green and blue are value, t and p in the first sixth of the circle, and so on.
+            let sixth = |of: [i32; 6]| {
+                let mut chosen = of[0];
+                for (number, &part) in of.iter().enumerate() {
+                    chosen = if sextant[i] == number as i32 { part } else { chosen };
+                }
+                chosen
+            };
+            r[i] = sixth([v, q, p, p, t, v]);
+            g[i] = sixth([t, v, v, q, p, p]);
+            b[i] = sixth([p, p, t, v, v, q]);
+        }
+    }
+}
+
+/// The whole part of what is neither negative nor large. A cast would look for both; after this addition it stands in the last bits.
+#[inline(always)]
+fn floor(value: f64) -> i32 {
+    const TO_THE_LAST_BITS: f64 = 4_503_599_627_370_496.0; // 2^52
+    (value.floor() + TO_THE_LAST_BITS).to_bits() as i32
+}
 
 /// In which sixth of the colour circle each hue lies, and how far in it.
-static HUES: [(u8, f32); 256] = {
+static HUES: [(i32, f32); 256] = {
     let mut hues = [(0, 0.0); 256];
     let mut hue = 0;
     while hue < 256 {
         let place = hue as f64 * 6.0 / 255.0;
-        let sextant = place as u8;
+        let sextant = place as i32;
         hues[hue] = (sextant % 6, (place - sextant as f64) as f32);
         hue += 1;
     }
     hues
 };
 
+/// Each saturation as a share.
+static STRENGTHS: [f32; 256] = {
+    let mut strengths = [0.0; 256];
+    let mut saturation = 0;
+    while saturation < 256 {
+        strengths[saturation] = (saturation as f64 / 255.0) as f32;
+        saturation += 1;
+    }
+    strengths
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Every colour of this red.
+    fn with_red(red: u8) -> Vec<[u8; 3]> {
+        (0..=255).flat_map(|green| (0..=255).map(move |blue| [red, green, blue])).collect()
+    }
+
     /// The arithmetic of Pillow's Convert.c written out, with C's own functions.
-    fn hsv_to_rgb_of_pillow([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
-        if saturation == 0 {
-            return [value; 3];
+    fn turned_by_pillow([r, g, b]: [u8; 3], shift: u8) -> [u8; 3] {
+        let (max, min) = (r.max(g).max(b), r.min(g).min(b));
+        if max == min {
+            return [max; 3];
         }
+        let spread = f32::from(max - min);
+        let [rc, gc, bc] = [r, g, b].map(|channel: u8| f32::from(max - channel) / spread);
+        let sextant = if r == max {
+            bc - gc
+        } else if g == max {
+            (2.0 + f64::from(rc) - f64::from(bc)) as f32
+        } else {
+            (4.0 + f64::from(gc) - f64::from(rc)) as f32
+        };
+        let hue = ((f64::from(sextant) / 6.0 + 1.0) % 1.0) as f32;
+        let hue = ((f64::from(hue) * 255.0) as u8).wrapping_add(shift);
+        let saturation = (f64::from(spread / f32::from(max)) * 255.0) as u8;
+        if saturation == 0 {
+            return [max; 3];
+        }
+
         let place = f64::from(hue) * 6.0 / 255.0;
         let sextant = place.floor();
         let rest = (place - sextant) as f32;
         let saturation = (f64::from(saturation) / 255.0) as f32;
-        let scaled = |part: f64| (f64::from(value) * (1.0 - part)).round() as u8;
+        let scaled = |part: f64| (f64::from(max) * (1.0 - part)).round() as u8;
         let p = scaled(f64::from(saturation));
         let q = scaled(f64::from(saturation * rest));
         let t = scaled(f64::from(saturation) * (1.0 - f64::from(rest)));
-        [[value, t, p], [q, value, p], [p, value, t], [p, q, value], [t, p, value], [value, p, q]]
-            [usize::from(sextant as u8 % 6)]
+        [[max, t, p], [q, max, p], [p, max, t], [p, q, max], [t, p, max], [max, p, q]][usize::from(sextant as u8 % 6)]
     }
 
     #[test]
-    fn the_way_back_is_pillows_for_every_colour() {
-        for hue in 0..=255 {
-            for saturation in 0..=255 {
-                for value in 0..=255 {
-                    let hsv = [hue, saturation, value];
-                    assert_eq!(hsv_to_rgb(hsv), hsv_to_rgb_of_pillow(hsv), "{hsv:?}");
-                }
+    fn every_colour_is_saturated_as_blended_with_its_grey() {
+        for (factor, red) in (0..=255u8).flat_map(|red| [0.0, 0.3, 1.0, 1.9, 1e30].map(|factor| (factor, red))) {
+            let mut saturated = with_red(red);
+            saturate(&mut saturated, factor);
+            for (colour, saturated) in with_red(red).into_iter().zip(saturated) {
+                assert_eq!(
+                    saturated,
+                    colour.map(|channel| blend(luma(colour), channel, factor)),
+                    "{colour:?} by {factor}"
+                );
             }
         }
     }
 
-    /// The hue with C's `fmod`, for every colour.
     #[test]
-    fn the_hue_wraps_as_pillows() {
-        for r in 0..=255 {
-            for g in 0..=255 {
-                for b in 0..=255u8 {
-                    let (max, min) = (r.max(g).max(b), r.min(g).min(b));
-                    if max == min {
-                        continue;
-                    }
-                    let spread = f32::from(max - min);
-                    let [rc, gc, bc] = [r, g, b].map(|channel: u8| f32::from(max - channel) / spread);
-                    let sextant = if r == max {
-                        bc - gc
-                    } else if g == max {
-                        (2.0 + f64::from(rc) - f64::from(bc)) as f32
-                    } else {
-                        (4.0 + f64::from(gc) - f64::from(rc)) as f32
-                    };
-                    let hue = ((f64::from(sextant) / 6.0 + 1.0) % 1.0) as f32;
-                    assert_eq!(rgb_to_hsv([r, g, b])[0], (f64::from(hue) * 255.0) as u8, "{r} {g} {b}");
-                }
+    fn hues_are_turned_as_pillows_for_every_colour() {
+        for (shift, red) in (0..=255u8).flat_map(|red| [0, 1, 25, 127, 230].map(|shift| (shift, red))) {
+            let mut turned = with_red(red);
+            // Some that fill no block, and all others.
+            let (some, others) = turned.split_at_mut(100);
+            turn_hue(some, shift);
+            turn_hue(others, shift);
+            for (colour, turned) in with_red(red).into_iter().zip(turned) {
+                assert_eq!(turned, turned_by_pillow(colour, shift), "{colour:?} by {shift}");
             }
         }
     }

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::Amount;
-use super::color::{blend, hsv_to_rgb, luma, rgb_to_hsv};
+use super::color::{self, blend, luma};
 use super::values::{Limits, is_wide, uniform};
 use crate::DataError;
 
@@ -125,16 +125,10 @@ fn mean_luma(image: &RgbImage) -> u8 {
 
 #[multiversion(targets("x86_64+avx2"))]
 fn saturate(image: &mut RgbImage, factor: f32) {
-    for pixel in image.pixels_mut() {
-        let grey = luma(pixel.0);
-        pixel.0 = pixel.0.map(|channel| blend(grey, channel, factor));
-    }
+    color::saturate(image.as_chunks_mut().0, factor);
 }
 
 #[multiversion(targets("x86_64+avx2"))]
 fn turn(image: &mut RgbImage, shift: u8) {
-    for pixel in image.pixels_mut() {
-        let [hue, saturation, value] = rgb_to_hsv(pixel.0);
-        pixel.0 = hsv_to_rgb([hue.wrapping_add(shift), saturation, value]);
-    }
+    color::turn_hue(image.as_chunks_mut().0, shift);
 }

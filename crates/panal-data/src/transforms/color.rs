@@ -2,8 +2,13 @@
 
 /// The luminance of a pixel: ITU-R 601-2 in fixed point, as `Image.convert("L")`.
 #[inline(always)]
-pub(crate) fn luma([r, g, b]: [u8; 3]) -> u8 {
-    ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
+pub(crate) fn luma(pixel: [u8; 3]) -> u8 {
+    grey(pixel.map(i32::from)) as u8
+}
+
+#[inline(always)]
+fn grey([r, g, b]: [i32; 3]) -> i32 {
+    (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16
 }
 
 /// `factor` of the way from `from` to `to`, or beyond, rounded towards zero, as `Image.blend`.
@@ -63,7 +68,7 @@ impl Change for Saturate {
     #[inline(always)]
     fn change(&self, [r, g, b]: [&mut Channel; 3]) {
         for i in 0..LANES {
-            let grey = ((r[i] * 19595 + g[i] * 38470 + b[i] * 7471 + 0x8000) >> 16) as f32;
+            let grey = grey([r[i], g[i], b[i]]) as f32;
             r[i] = self.blended(grey, r[i]);
             g[i] = self.blended(grey, g[i]);
             b[i] = self.blended(grey, b[i]);
@@ -74,7 +79,7 @@ impl Change for Saturate {
 impl Saturate {
     #[inline(always)]
     fn blended(&self, grey: f32, channel: i32) -> i32 {
-        floor(f64::from((grey + self.factor * (channel as f32 - grey)).max(0.0).min(255.0)))
+        floor(f64::from((grey + self.factor * (channel as f32 - grey)).clamp(0.0, 255.0)))
     }
 }
 
@@ -213,7 +218,8 @@ mod tests {
 
     #[test]
     fn every_colour_is_saturated_as_blended_with_its_grey() {
-        for (factor, red) in (0..=255u8).flat_map(|red| [0.0, 0.3, 1.0, 1.9, 1e30].map(|factor| (factor, red))) {
+        for (factor, red) in (0..=255u8).flat_map(|red| [0.0, 0.3, 1.0, 1.9, f32::INFINITY].map(|factor| (factor, red)))
+        {
             let mut saturated = with_red(red);
             saturate(&mut saturated, factor);
             for (colour, saturated) in with_red(red).into_iter().zip(saturated) {

@@ -1,13 +1,21 @@
 //! Compiles `src/graph.cpp` against the headers of the libtorch that torch-sys links.
 
+use std::env::{self, var_os};
 use std::path::PathBuf;
 
 fn main() {
     println!("cargo::rerun-if-changed=src/graph.cpp");
-    println!("cargo::rerun-if-env-changed=LIBTORCH_INCLUDE");
-    // torch-sys says where the libraries are; the headers lie beside them, unless it was told otherwise.
-    let root = std::env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from);
-    let root = root.or_else(|| Some(PathBuf::from(std::env::var_os("DEP_TCH_LIBTORCH_LIB")?).parent()?.to_owned()));
+    let told = ["LIBTORCH_USE_PYTORCH", "LIBTORCH_INCLUDE", "LIBTORCH"];
+    told.iter().for_each(|name| println!("cargo::rerun-if-env-changed={name}"));
+    // Where torch-sys looks: what it was told, else beside the libraries, of which it says where they are.
+    let root = match told.map(var_os) {
+        [None, Some(root), _] | [None, None, Some(root)] => Some(PathBuf::from(root)),
+        _ => var_os("DEP_TCH_LIBTORCH_LIB").and_then(|lib| Some(PathBuf::from(lib).parent()?.to_owned())),
+    };
+    // Documentation alone is made without libtorch, and on Linux alone are its headers needed.
+    if root.is_none() && env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
+        return;
+    }
     let headers = root.map(|root| root.join("include"));
     cc::Build::new()
         .cpp(true)

@@ -31,9 +31,9 @@ char *caught(Work work) {
     try {
         return work();
     } catch (const std::exception &thrown) {
-        return message(thrown.what());
+        return strdup(thrown.what());
     } catch (...) {
-        return message("an exception without a message");
+        return strdup("an exception without a message");
     }
 }
 
@@ -49,11 +49,11 @@ void *find([[maybe_unused]] const char *name) {
 // Calls a function that returns Result; a member function takes its object first. A number that it returns is an error unless 0.
 template <typename Result, typename... Parameters>
 char *call(const char *name, Parameters... arguments) {
-    const auto function = reinterpret_cast<Result (*)(Parameters...)>(find(name));
-    if (function == nullptr) {
-        return message(std::string("no libtorch_cuda.so is loaded that has ") + name);
-    }
     return caught([&]() -> char * {
+        const auto function = reinterpret_cast<Result (*)(Parameters...)>(find(name));
+        if (function == nullptr) {
+            return message(std::string("no libtorch_cuda.so is loaded that has ") + name);
+        }
         if constexpr (std::is_void_v<Result>) {
             function(arguments...);
         } else if (function(arguments...) != 0) {

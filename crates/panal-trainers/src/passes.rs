@@ -55,7 +55,7 @@ struct Recorded {
 
 impl<'a> Passes<'a> {
     /// Passes over batches through `model` in training, all of whose parameters learn. With graphs, everything that this thread gives the
-    /// device runs on a stream of its own while this lives.
+    /// device runs on a stream of its own while this lives; of two, the later is to be dropped first.
     ///
     /// # Errors
     /// [`TrainError::Tensor`] where the device fails.
@@ -198,14 +198,14 @@ mod tests {
         (model, optimizer)
     }
 
-    fn batch(images: i64, device: Device) -> (Tensor, Tensor) {
-        tch::manual_seed(images);
-        let labels = Tensor::arange(images, (Kind::Int64, Device::Cpu)).remainder(2);
+    fn batch(seed: i64, images: i64, device: Device) -> (Tensor, Tensor) {
+        tch::manual_seed(seed);
+        let labels = (Tensor::arange(images, (Kind::Int64, Device::Cpu)) + seed).remainder(2);
         (Tensor::randn([images, 3, 40, 40], (Kind::Float, Device::Cpu)).to(device), labels.to(device))
     }
 
-    fn rng() -> ChaCha8Rng {
-        keyed_rng(0, &[1])
+    fn rng(step: usize) -> ChaCha8Rng {
+        keyed_rng(0, &[step as u64])
     }
 
     fn gradients(model: &Classifier) -> Vec<Tensor> {
@@ -222,16 +222,16 @@ mod tests {
         let mut passes = Passes::new(&model, 0.0, true).unwrap();
         assert!(passes.graphs.is_none(), "a CPU has no graphs");
         let mut pass = |images| {
-            let (images, labels) = batch(images, Device::Cpu);
-            let _ = passes.run(&images, &labels, &mut optimizer, &mut rng()).unwrap();
+            let (images, labels) = batch(0, images, Device::Cpu);
+            let _ = passes.run(&images, &labels, &mut optimizer, &mut rng(0)).unwrap();
             gradients(&model).iter().map(Tensor::copy).collect::<Vec<_>>()
         };
         let expected = pass(3);
         assert_ne!(pass(4), expected, "the batches are alike");
         let places = addresses(&model);
 
-        let (images, labels) = batch(3, Device::Cpu);
-        let _ = beside(&model, &images, &labels, 0.0, &mut rng()).unwrap();
+        let (images, labels) = batch(0, 3, Device::Cpu);
+        let _ = beside(&model, &images, &labels, 0.0, &mut rng(0)).unwrap();
         assert_eq!(gradients(&model), expected);
         assert_eq!(addresses(&model), places);
     }
@@ -246,8 +246,8 @@ mod tests {
         let mut passes = Passes::new(&model, 0.0, true).unwrap();
         let mut places = Vec::new();
         for (number, size) in [4, 4, 4, 3, 4].into_iter().enumerate() {
-            let (images, labels) = batch(size, device);
-            let (played, logits) = passes.run(&images, &labels, &mut optimizer, &mut rng()).unwrap();
+            let (images, labels) = batch(number as i64, size, device);
+            let (played, logits) = passes.run(&images, &labels, &mut optimizer, &mut rng(number)).unwrap();
             assert_eq!(logits.size(), [size, 2]);
             let recorded = matches!(passes.graphs.as_ref().unwrap().state, State::Recorded(_));
             assert_eq!(recorded, number >= 2);
@@ -256,8 +256,11 @@ mod tests {
             }
             assert!(!recorded || addresses(&model) == places);
 
-            let sent =
-                Passes::new(&other, 0.0, false).unwrap().run(&images, &labels, &mut others, &mut rng()).unwrap().0;
+            let sent = Passes::new(&other, 0.0, false)
+                .unwrap()
+                .run(&images, &labels, &mut others, &mut rng(number))
+                .unwrap()
+                .0;
             assert!((played - sent).abs().double_value(&[]) < 1e-3);
             for (gradient, other) in gradients(&model).iter().zip(&gradients(&other)) {
                 assert!((gradient - other).norm().double_value(&[]) <= 1e-2 * (1.0 + other.norm().double_value(&[])));
@@ -265,8 +268,8 @@ mod tests {
             optimizer.step(1e-3).unwrap();
             others.step(1e-3).unwrap();
         }
-        let (images, _) = batch(4, device);
-        let (_, labels) = batch(1, device);
-        assert!(passes.run(&images, &labels, &mut optimizer, &mut rng()).is_err(), "one label for four images");
+        let (images, _) = batch(0, 4, device);
+        let (_, labels) = batch(0, 1, device);
+        assert!(passes.run(&images, &labels, &mut optimizer, &mut rng(0)).is_err(), "one label for four images");
     }
 }

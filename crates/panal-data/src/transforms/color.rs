@@ -24,8 +24,8 @@ const LANES: usize = 64;
 /// A channel of some pixels.
 type Channel = [i32; LANES];
 
-/// A change of pixels that is made to some of them at a time, in loops without a jump, so that an instruction can take many. Its functions
-/// have to be inlined, and for that are no closures: what is compiled apart has not the instructions that its caller may use.
+/// A change of pixels that is made to some of them at a time, in loops without a jump, so that an instruction can take many. What it calls
+/// has to be inlined: compiled apart it has not the instructions that its caller may use.
 trait Change {
     fn change(&self, channels: [&mut Channel; 3]);
 
@@ -109,8 +109,7 @@ impl Change for TurnHue {
             // Modulo 1 of what lies in 5/6 to 11/6: a subtraction, which is exact here.
             let turned = f64::from(sextant) / 6.0 + 1.0;
             let turned = if turned >= 1.0 { turned - 1.0 } else { turned } as f32;
-            let grey = spread == 0;
-            hue[i] = if grey { 0 } else { floor(f64::from(turned) * 255.0) };
+            hue[i] = floor(f64::from(turned) * 255.0);
             saturation[i] = floor(f64::from(spread as f32 / max.max(1) as f32) * 255.0);
             value[i] = max;
         }
@@ -143,7 +142,8 @@ impl Change for TurnHue {
     }
 }
 
-/// The whole part of what is neither negative nor large. A cast would look for both; after this addition it stands in the last bits.
+/// The whole part of what is neither negative nor large; 0 of what is no number. A cast would look for all of these; after this addition the
+/// whole part stands in the last bits.
 #[inline(always)]
 fn floor(value: f64) -> i32 {
     const TO_THE_LAST_BITS: f64 = 4_503_599_627_370_496.0; // 2^52
@@ -173,76 +173,3 @@ static STRENGTHS: [f32; 256] = {
     }
     strengths
 };
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every colour of this red.
-    fn with_red(red: u8) -> Vec<[u8; 3]> {
-        (0..=255).flat_map(|green| (0..=255).map(move |blue| [red, green, blue])).collect()
-    }
-
-    /// The arithmetic of Pillow's Convert.c written out, with C's own functions.
-    fn turned_by_pillow([r, g, b]: [u8; 3], shift: u8) -> [u8; 3] {
-        let (max, min) = (r.max(g).max(b), r.min(g).min(b));
-        if max == min {
-            return [max; 3];
-        }
-        let spread = f32::from(max - min);
-        let [rc, gc, bc] = [r, g, b].map(|channel: u8| f32::from(max - channel) / spread);
-        let sextant = if r == max {
-            bc - gc
-        } else if g == max {
-            (2.0 + f64::from(rc) - f64::from(bc)) as f32
-        } else {
-            (4.0 + f64::from(gc) - f64::from(rc)) as f32
-        };
-        let hue = ((f64::from(sextant) / 6.0 + 1.0) % 1.0) as f32;
-        let hue = ((f64::from(hue) * 255.0) as u8).wrapping_add(shift);
-        let saturation = (f64::from(spread / f32::from(max)) * 255.0) as u8;
-        if saturation == 0 {
-            return [max; 3];
-        }
-
-        let place = f64::from(hue) * 6.0 / 255.0;
-        let sextant = place.floor();
-        let rest = (place - sextant) as f32;
-        let saturation = (f64::from(saturation) / 255.0) as f32;
-        let scaled = |part: f64| (f64::from(max) * (1.0 - part)).round() as u8;
-        let p = scaled(f64::from(saturation));
-        let q = scaled(f64::from(saturation * rest));
-        let t = scaled(f64::from(saturation) * (1.0 - f64::from(rest)));
-        [[max, t, p], [q, max, p], [p, max, t], [p, q, max], [t, p, max], [max, p, q]][usize::from(sextant as u8 % 6)]
-    }
-
-    #[test]
-    fn every_colour_is_saturated_as_blended_with_its_grey() {
-        for (factor, red) in (0..=255u8).flat_map(|red| [0.0, 0.3, 1.0, 1.9, f32::INFINITY].map(|factor| (factor, red)))
-        {
-            let mut saturated = with_red(red);
-            saturate(&mut saturated, factor);
-            for (colour, saturated) in with_red(red).into_iter().zip(saturated) {
-                assert_eq!(
-                    saturated,
-                    colour.map(|channel| blend(luma(colour), channel, factor)),
-                    "{colour:?} by {factor}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn hues_are_turned_as_pillows_for_every_colour() {
-        for (shift, red) in (0..=255u8).flat_map(|red| [0, 1, 25, 127, 230].map(|shift| (shift, red))) {
-            let mut turned = with_red(red);
-            // Some that fill no block, and all others.
-            let (some, others) = turned.split_at_mut(100);
-            turn_hue(some, shift);
-            turn_hue(others, shift);
-            for (colour, turned) in with_red(red).into_iter().zip(turned) {
-                assert_eq!(turned, turned_by_pillow(colour, shift), "{colour:?} by {shift}");
-            }
-        }
-    }
-}

@@ -132,3 +132,80 @@ fn saturate(image: &mut RgbImage, factor: f32) {
 fn turn(image: &mut RgbImage, shift: u8) {
     color::turn_hue(image.as_chunks_mut().0, shift);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The arithmetic of Pillow's Convert.c written out, with C's own functions.
+    fn turned_by_pillow([r, g, b]: [u8; 3], shift: u8) -> [u8; 3] {
+        let (max, min) = (r.max(g).max(b), r.min(g).min(b));
+        if max == min {
+            return [max; 3];
+        }
+        let spread = f32::from(max - min);
+        let [rc, gc, bc] = [r, g, b].map(|channel: u8| f32::from(max - channel) / spread);
+        let sextant = if r == max {
+            bc - gc
+        } else if g == max {
+            (2.0 + f64::from(rc) - f64::from(bc)) as f32
+        } else {
+            (4.0 + f64::from(gc) - f64::from(rc)) as f32
+        };
+        let hue = ((f64::from(sextant) / 6.0 + 1.0) % 1.0) as f32;
+        let hue = ((f64::from(hue) * 255.0) as u8).wrapping_add(shift);
+        let saturation = (f64::from(spread / f32::from(max)) * 255.0) as u8;
+        if saturation == 0 {
+            return [max; 3];
+        }
+
+        let place = f64::from(hue) * 6.0 / 255.0;
+        let sextant = place.floor();
+        let rest = (place - sextant) as f32;
+        let saturation = (f64::from(saturation) / 255.0) as f32;
+        let scaled = |part: f64| (f64::from(max) * (1.0 - part)).round() as u8;
+        let p = scaled(f64::from(saturation));
+        let q = scaled(f64::from(saturation * rest));
+        let t = scaled(f64::from(saturation) * (1.0 - f64::from(rest)));
+        [[max, t, p], [q, max, p], [p, max, t], [p, q, max], [t, p, max], [max, p, q]][usize::from(sextant as u8 % 6)]
+    }
+
+    /// Every colour of this red.
+    fn with_red(red: u8) -> RgbImage {
+        RgbImage::from_fn(256, 256, |green, blue| image::Rgb([red, green as u8, blue as u8]))
+    }
+
+    /// A colour in five of each channel.
+    fn some_colours() -> RgbImage {
+        RgbImage::from_fn(52 * 52, 52, |x, y| image::Rgb([x / 52, x % 52, y].map(|part| part as u8 * 5)))
+    }
+
+    #[test]
+    fn every_colour_is_saturated_as_blended_with_its_grey() {
+        for (factor, red) in (0..=255u8).flat_map(|red| [0.0, 0.3, 1.0, 1.9, f32::INFINITY].map(|factor| (factor, red)))
+        {
+            let mut image = with_red(red);
+            saturate(&mut image, factor);
+            for (before, after) in with_red(red).pixels().zip(image.pixels()) {
+                let expected = before.0.map(|channel| blend(luma(before.0), channel, factor));
+                assert_eq!(after.0, expected, "{before:?} by {factor}");
+            }
+        }
+    }
+
+    fn turns_as_pillow(before: &RgbImage, shift: u8) {
+        let mut image = before.clone();
+        turn(&mut image, shift);
+        for (before, after) in before.pixels().zip(image.pixels()) {
+            assert_eq!(after.0, turned_by_pillow(before.0, shift), "{before:?} by {shift}");
+        }
+    }
+
+    #[test]
+    fn the_hue_of_every_colour_is_turned_as_pillows() {
+        for red in 0..=255 {
+            [0, 1, 25, 127, 230].iter().for_each(|&shift| turns_as_pillow(&with_red(red), shift));
+        }
+        (0..=255).for_each(|shift| turns_as_pillow(&some_colours(), shift));
+    }
+}

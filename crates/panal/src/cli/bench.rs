@@ -61,7 +61,7 @@ pub(crate) struct StepArgs {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one)]
     pub(crate) batch: usize,
 
-    /// Steps that are timed, after two that are not
+    /// Steps that are timed, after two (from a CUDA graph: three) that are not
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one)]
     pub(crate) steps: usize,
 

@@ -21,7 +21,7 @@ pub struct Folded<'a> {
 }
 
 /// Positions of the last feature map that each thread of a CPU computes at a time: 16 images of 224 pixels. Measured: larger parts are at
-/// most a fiftieth faster and take more memory, smaller ones are slower in wide networks.
+/// most a thirtieth faster and take more memory, smaller ones are slower in wide networks.
 const POSITIONS: i64 = 16 * 7 * 7;
 
 impl Classifier {
@@ -137,7 +137,7 @@ mod tests {
         let network = network();
         let folded = network.folded().unwrap();
         let at_a_time = 16 * i64::from(tch::get_num_threads());
-        // One row of pixels, expanded, so that the batch takes no memory.
+        // One pixel, expanded, so that the batch takes no memory.
         let parts = |n: i64, side: i64| {
             folded.parts(&Tensor::zeros([1, 3, 1, 1], (Kind::Float, Device::Cpu)).expand([n, 3, side, side], false))
         };

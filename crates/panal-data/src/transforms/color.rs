@@ -90,55 +90,65 @@ struct TurnHue {
 impl Change for TurnHue {
     #[inline(always)]
     fn change(&self, [r, g, b]: [&mut Channel; 3]) {
-        let (mut hue, mut saturation, mut value) = ([0i32; LANES], [0i32; LANES], [0i32; LANES]);
-        for i in 0..LANES {
-            let (max, min) = (r[i].max(g[i]).max(b[i]), r[i].min(g[i]).min(b[i]));
-            let spread = max - min;
-            // How far the other two channels are below the largest, and where its third of the circle starts.
-            let (start, plus, minus) = if r[i] == max {
-                (0.0f32, max - b[i], max - g[i])
-            } else if g[i] == max {
-                (2.0, max - r[i], max - b[i])
-            } else {
-                (4.0, max - g[i], max - r[i])
-            };
-            // One of them is the smallest, a whole spread below, so that a single rounding is left of Pillow's `start + plus - minus`.
-            let whole = plus == spread;
-            let part = if whole { minus } else { plus } as f32 / spread.max(1) as f32;
-            let sextant = if whole { start + 1.0 - part } else { start - 1.0 + part };
-            // Modulo 1 of what lies in 5/6 to 11/6: a subtraction, which is exact here.
-            let turned = f64::from(sextant) / 6.0 + 1.0;
-            let turned = if turned >= 1.0 { turned - 1.0 } else { turned } as f32;
-            hue[i] = floor(f64::from(turned) * 255.0);
-            saturation[i] = floor(f64::from(spread as f32 / max.max(1) as f32) * 255.0);
-            value[i] = max;
-        }
+        to_hsv([r, g, b]);
+        r.iter_mut().for_each(|hue| *hue = (*hue + i32::from(self.shift)) & 255);
+        to_rgb([r, g, b]);
+    }
+}
 
-        let (mut sextant, mut rest, mut strength) = ([0i32; LANES], [0.0f32; LANES], [0.0f32; LANES]);
-        for i in 0..LANES {
-            (sextant[i], rest[i]) = HUES[usize::from((hue[i] as u8).wrapping_add(self.shift))];
-            strength[i] = STRENGTHS[usize::from(saturation[i] as u8)];
-        }
+/// Red, green and blue to hue, saturation and value in 0..=255, as `Image.convert("HSV")`; a grey, which has no hue, gets any.
+#[inline(always)]
+fn to_hsv([r, g, b]: [&mut Channel; 3]) {
+    for i in 0..LANES {
+        let (max, min) = (r[i].max(g[i]).max(b[i]), r[i].min(g[i]).min(b[i]));
+        let spread = max - min;
+        // How far the other two channels are below the largest, and where its third of the circle starts.
+        let (start, plus, minus) = if r[i] == max {
+            (0.0f32, max - b[i], max - g[i])
+        } else if g[i] == max {
+            (2.0, max - r[i], max - b[i])
+        } else {
+            (4.0, max - g[i], max - r[i])
+        };
+        // One of them is the smallest, a whole spread below, so that a single rounding is left of Pillow's `start + plus - minus`.
+        let whole = plus == spread;
+        let part = if whole { minus } else { plus } as f32 / spread.max(1) as f32;
+        let sextant = if whole { start + 1.0 - part } else { start - 1.0 + part };
+        // Modulo 1 of what lies in 5/6 to 11/6: a subtraction, which is exact here.
+        let turned = f64::from(sextant) / 6.0 + 1.0;
+        let turned = if turned >= 1.0 { turned - 1.0 } else { turned } as f32;
+        r[i] = floor(f64::from(turned) * 255.0);
+        g[i] = floor(f64::from(spread as f32 / max.max(1) as f32) * 255.0);
+        b[i] = max;
+    }
+}
 
-        for i in 0..LANES {
-            let v = value[i];
-            // To the nearest, for what is not negative and has few digits: adding a half is exact.
-            let scaled = |part: f64| floor(f64::from(v) * (1.0 - part) + 0.5);
-            let p = scaled(f64::from(strength[i]));
-            let q = scaled(f64::from(strength[i] * rest[i]));
-            let t = scaled(f64::from(strength[i]) * (1.0 - f64::from(rest[i])));
-            // Red, green and blue are value, t and p in the first sixth of the circle, and so on.
-            let sixth = |of: [i32; 6]| {
-                let mut chosen = of[0];
-                for (number, &part) in of.iter().enumerate() {
-                    chosen = if sextant[i] == number as i32 { part } else { chosen };
-                }
-                chosen
-            };
-            r[i] = sixth([v, q, p, p, t, v]);
-            g[i] = sixth([t, v, v, q, p, p]);
-            b[i] = sixth([p, p, t, v, v, q]);
-        }
+/// The way back, as `Image.convert("RGB")` of an HSV image.
+#[inline(always)]
+fn to_rgb([r, g, b]: [&mut Channel; 3]) {
+    let (mut sextant, mut rest, mut strength) = ([0; LANES], [0.0f32; LANES], [0.0f32; LANES]);
+    for i in 0..LANES {
+        (sextant[i], rest[i]) = HUES[usize::from(r[i] as u8)];
+        strength[i] = STRENGTHS[usize::from(g[i] as u8)];
+    }
+    for i in 0..LANES {
+        let v = b[i];
+        // To the nearest, for what is not negative and has few digits: adding a half is exact.
+        let scaled = |part: f64| floor(f64::from(v) * (1.0 - part) + 0.5);
+        let p = scaled(f64::from(strength[i]));
+        let q = scaled(f64::from(strength[i] * rest[i]));
+        let t = scaled(f64::from(strength[i]) * (1.0 - f64::from(rest[i])));
+        // Red, green and blue are value, t and p in the first sixth of the circle, and so on.
+        let sixth = |of: [i32; 6]| {
+            let mut chosen = of[0];
+            for (number, &part) in of.iter().enumerate() {
+                chosen = if sextant[i] == number as i32 { part } else { chosen };
+            }
+            chosen
+        };
+        r[i] = sixth([v, q, p, p, t, v]);
+        g[i] = sixth([t, v, v, q, p, p]);
+        b[i] = sixth([p, p, t, v, v, q]);
     }
 }
 
@@ -173,3 +183,43 @@ static STRENGTHS: [f32; 256] = {
     }
     strengths
 };
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The way back by Pillow's Convert.c written out, with C's own functions.
+    pub(crate) fn hsv_to_rgb_of_pillow([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
+        if saturation == 0 {
+            return [value; 3];
+        }
+        let place = f64::from(hue) * 6.0 / 255.0;
+        let sextant = place.floor();
+        let rest = (place - sextant) as f32;
+        let saturation = (f64::from(saturation) / 255.0) as f32;
+        let scaled = |part: f64| (f64::from(value) * (1.0 - part)).round() as u8;
+        let p = scaled(f64::from(saturation));
+        let q = scaled(f64::from(saturation * rest));
+        let t = scaled(f64::from(saturation) * (1.0 - f64::from(rest)));
+        [[value, t, p], [q, value, p], [p, value, t], [p, q, value], [t, p, value], [value, p, q]]
+            [usize::from(sextant as u8 % 6)]
+    }
+
+    #[test]
+    fn the_way_back_is_pillows_for_every_colour() {
+        for hue in 0..=255u8 {
+            for saturation in 0..=255u8 {
+                for first in (0..256).step_by(LANES) {
+                    let value = std::array::from_fn(|i| first + i as i32);
+                    let mut channels = [[i32::from(hue); LANES], [i32::from(saturation); LANES], value];
+                    to_rgb(channels.each_mut());
+                    let [r, g, b] = channels;
+                    for i in 0..LANES {
+                        let hsv = [hue, saturation, value[i] as u8];
+                        assert_eq!([r[i], g[i], b[i]], hsv_to_rgb_of_pillow(hsv).map(i32::from), "{hsv:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -135,6 +135,7 @@ fn turn(image: &mut RgbImage, shift: u8) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::color::tests::hsv_to_rgb_of_pillow;
     use super::*;
 
     /// The arithmetic of Pillow's Convert.c written out, with C's own functions.
@@ -155,19 +156,7 @@ mod tests {
         let hue = ((f64::from(sextant) / 6.0 + 1.0) % 1.0) as f32;
         let hue = ((f64::from(hue) * 255.0) as u8).wrapping_add(shift);
         let saturation = (f64::from(spread / f32::from(max)) * 255.0) as u8;
-        if saturation == 0 {
-            return [max; 3];
-        }
-
-        let place = f64::from(hue) * 6.0 / 255.0;
-        let sextant = place.floor();
-        let rest = (place - sextant) as f32;
-        let saturation = (f64::from(saturation) / 255.0) as f32;
-        let scaled = |part: f64| (f64::from(max) * (1.0 - part)).round() as u8;
-        let p = scaled(f64::from(saturation));
-        let q = scaled(f64::from(saturation * rest));
-        let t = scaled(f64::from(saturation) * (1.0 - f64::from(rest)));
-        [[max, t, p], [q, max, p], [p, max, t], [p, q, max], [t, p, max], [max, p, q]][usize::from(sextant as u8 % 6)]
+        hsv_to_rgb_of_pillow([hue, saturation, max])
     }
 
     /// Every colour of this red.

@@ -1,10 +1,10 @@
-//! Compiles `src/graph.cpp` against the headers of the libtorch that torch-sys links.
+//! Compiles `src/cuda.cpp` against the headers of the libtorch that torch-sys links.
 
 use std::env::{self, var_os};
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo::rerun-if-changed=src/graph.cpp");
+    println!("cargo::rerun-if-changed=src/cuda.cpp");
     let told = ["LIBTORCH_USE_PYTORCH", "LIBTORCH_INCLUDE", "LIBTORCH"];
     told.iter().for_each(|name| println!("cargo::rerun-if-env-changed={name}"));
     // Where torch-sys looks: what it was told, else beside the libraries, of which it says where they are.
@@ -22,6 +22,6 @@ fn main() {
         .std("c++17")
         .warnings(false)
         .includes(headers)
-        .file("src/graph.cpp")
-        .compile("panal_graph");
+        .file("src/cuda.cpp")
+        .compile("panal_cuda");
 }

@@ -4,7 +4,7 @@
 use panal_tensor::Doing;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use crate::layers::{BatchNorm, Conv};
+use crate::layers::{Activation, BatchNorm, Conv};
 use crate::mode::{Eval, Mode};
 use crate::{Classifier, ModelError};
 
@@ -114,6 +114,27 @@ impl Mode for Unfold<'_> {
         }
     }
 
+    fn activated(
+        &mut self,
+        conv: &Conv,
+        norm: &BatchNorm,
+        activation: Activation,
+        x: &Tensor,
+    ) -> Result<Tensor, TchError> {
+        match (activation, self.0.next()) {
+            (Activation::Relu, Some(folded)) => folded.forward_relu(x, None),
+            (_, Some(folded)) => activation.apply(folded.forward(x)?),
+            (_, None) => Eval.activated(conv, norm, activation, x),
+        }
+    }
+
+    fn residual(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor, shortcut: &Tensor) -> Result<Tensor, TchError> {
+        match self.0.next() {
+            Some(folded) => folded.forward_relu(x, Some(shortcut)),
+            None => Eval.residual(conv, norm, x, shortcut),
+        }
+    }
+
     fn dropout(&mut self, x: Tensor, p: f64) -> Result<Tensor, TchError> {
         Eval.dropout(x, p)
     }
@@ -124,6 +145,7 @@ impl Mode for Unfold<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stderr)] // a test that skips says so
 mod tests {
     use super::*;
     use crate::ModelSpec;
@@ -156,5 +178,24 @@ mod tests {
         let far = |one: &Tensor, other: &Tensor| (one - other).abs().max().double_value(&[]);
         assert!(far(&whole, &joined) < 1e-5);
         assert!(far(&whole.get(0), &whole.get(6)) > 1e-3, "the images are alike");
+    }
+
+    #[test]
+    fn a_cuda_device_folds_and_fuses_to_the_same_features() {
+        let Ok(device) = panal_tensor::DeviceChoice::Cuda(0).resolve() else {
+            eprintln!("skipped: no CUDA device");
+            return;
+        };
+        for arch in ["resnet18", "resnext50_32x4d", "mobilenet_v2", "efficientnet_b0"] {
+            let network = Classifier::new(&ModelSpec::new(arch.parse().unwrap(), 3), device, 0).unwrap();
+            tch::manual_seed(1);
+            let images = Tensor::randn([5, 3, 64, 96], (Kind::Float, Device::Cpu)).to(device);
+            let images = panal_tensor::channels_last(&images).unwrap();
+            let expected = network.features_eval(&images).unwrap().detach();
+            let got = network.folded().unwrap().features(&images).unwrap();
+            let far = (&got - &expected).norm().double_value(&[]) / expected.norm().double_value(&[]);
+            // TF32 has 10 bits of mantissa.
+            assert!(far < 5e-3, "{arch}: {far}");
+        }
     }
 }

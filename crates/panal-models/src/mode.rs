@@ -3,13 +3,29 @@
 
 use tch::{TchError, Tensor};
 
-use crate::layers::{BatchNorm, Conv};
+use crate::layers::{Activation, BatchNorm, Conv};
 use crate::masks::MaskSource;
 
 /// What a forward pass does where evaluation and training part.
 pub(crate) trait Mode {
     /// A convolution of `x: [N, C, H, W]`, then batch norm.
     fn conv_norm(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError>;
+
+    /// The same, and then an activation.
+    fn activated(
+        &mut self,
+        conv: &Conv,
+        norm: &BatchNorm,
+        activation: Activation,
+        x: &Tensor,
+    ) -> Result<Tensor, TchError> {
+        activation.apply(self.conv_norm(conv, norm, x)?)
+    }
+
+    /// `relu(conv_norm(x) + shortcut)`.
+    fn residual(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor, shortcut: &Tensor) -> Result<Tensor, TchError> {
+        Activation::Relu.apply(self.conv_norm(conv, norm, x)?.f_add_(shortcut)?)
+    }
 
     /// Each element of `x` kept with probability `1 - p`.
     fn dropout(&mut self, x: Tensor, p: f64) -> Result<Tensor, TchError>;

@@ -104,14 +104,14 @@ impl Residual {
 
     fn forward(&self, x: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
         let mut out = x.shallow_clone();
-        for layer in &self.branch {
+        let (last, layers) = self.branch.split_last().expect("a branch has layers");
+        for layer in layers {
             out = layer.forward(&out, mode)?;
         }
-        let out = match &self.downsample {
-            Some(shortcut) => out.f_add_(&shortcut.forward(x, mode)?)?,
-            None => out.f_add_(x)?,
-        };
-        Activation::Relu.apply(out)
+        match &self.downsample {
+            Some(shortcut) => last.residual(&out, &shortcut.forward(x, mode)?, mode),
+            None => last.residual(&out, x, mode),
+        }
     }
 }
 

@@ -1,13 +1,12 @@
 //! CUDA graphs: what a GPU was given to do, recorded once and played again with one call. What is recorded is the caller's business.
-//!
-//! tch binds none of it, and what libtorch has is C++ and throws: `graph.cpp` calls it and catches.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::c_void;
 use std::ptr::null_mut;
 
-use tch::TchError;
+use tch::{Device, TchError};
 
 use crate::TensorError;
+use crate::cuda::{check, ffi};
 use crate::error::Doing;
 
 /// A stream of libtorch's pool on which everything runs that this thread gives a CUDA device while this lives; the device is the current one
@@ -20,12 +19,13 @@ pub struct SideStream {
 }
 
 impl SideStream {
-    /// Goes on on another stream, once the device is done with what it was given before.
+    /// Goes on on another stream, once the device is done with what it was given before; `None` where it is no CUDA device.
     ///
     /// # Errors
     /// [`TensorError::Torch`] where there is no such CUDA device, or [`register_cuda`](crate::register_cuda) has not opened the backend.
-    pub fn enter(device: usize) -> Result<Self, TensorError> {
+    pub fn enter(device: Device) -> Result<Option<Self>, TensorError> {
         let doing = "enter a CUDA stream";
+        let Device::Cuda(device) = device else { return Ok(None) };
         let device = i32::try_from(device).map_err(|_| TchError::Torch(format!("no device {device}"))).doing(doing)?;
         let [mut before, mut stream, mut guard] = [null_mut(); 3];
         // SAFETY: the pointers that are written to are valid for the calls, and the streams are libtorch's own, which live as long as it.
@@ -36,7 +36,7 @@ impl SideStream {
             check(ffi::panal_stream_wait(before, device), doing)?;
             check(ffi::panal_stream_enter(stream, device, &raw mut guard), doing)?;
         }
-        Ok(Self { device, stream, guard })
+        Ok(Some(Self { device, stream, guard }))
     }
 }
 
@@ -64,8 +64,8 @@ pub struct DeviceGraph {
 type Object = [u64; 64];
 
 impl DeviceGraph {
-    /// Records what `work` gives the device, which does none of it yet: it is done when the graph is played. To be called on a
-    /// [`SideStream`].
+    /// Records what `work` gives the device, which does none of it yet: it is done when the graph is played. The stream is the one that
+    /// was entered last.
     ///
     /// Tensors that `work` makes get memory of the graph's own: those that are kept are written anew each time it is played. It must not wait for
     /// the device, read from it or send it anything from the CPU.
@@ -76,7 +76,10 @@ impl DeviceGraph {
     /// # Safety
     /// Every tensor that `work` reads or writes and did not make must live, where it is, until the graph is played for the last time.
     #[allow(unsafe_code)]
-    pub unsafe fn record<T, E: From<TensorError>>(work: impl FnOnce() -> Result<T, E>) -> Result<(Self, T), E> {
+    pub unsafe fn record<T, E: From<TensorError>>(
+        _: &SideStream,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
         let recording = Recording::begin()?;
         let made = work();
         let graph = recording.end();
@@ -139,40 +142,5 @@ impl Drop for Recording {
         // SAFETY: as in `end`.
         #[allow(unsafe_code)]
         let _ = check(unsafe { ffi::panal_graph_end(self.0.cast()) }, Self::DOING);
-    }
-}
-
-/// What a call came to; its message is freed.
-#[allow(unsafe_code)]
-fn check(message: *mut c_char, doing: &str) -> Result<(), TensorError> {
-    if message.is_null() {
-        return Ok(());
-    }
-    // SAFETY: a message is a C string from `malloc`, and this is its only use.
-    let text = unsafe {
-        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
-        ffi::free(message.cast());
-        text
-    };
-    Err(TchError::Torch(text)).doing(doing)
-}
-
-/// The functions of `graph.cpp`: null, or a message.
-#[allow(unsafe_code)]
-mod ffi {
-    use super::{c_char, c_void};
-
-    unsafe extern "C" {
-        pub(super) fn panal_graph_new(graph: *mut c_void) -> *mut c_char;
-        pub(super) fn panal_graph_begin(graph: *mut c_void) -> *mut c_char;
-        pub(super) fn panal_graph_end(graph: *mut c_void) -> *mut c_char;
-        pub(super) fn panal_graph_play(graph: *mut c_void) -> *mut c_char;
-        pub(super) fn panal_graph_delete(graph: *mut c_void) -> *mut c_char;
-        pub(super) fn panal_stream_current(device: i32, stream: *mut *mut c_void) -> *mut c_char;
-        pub(super) fn panal_stream_from_pool(device: i32, stream: *mut *mut c_void) -> *mut c_char;
-        pub(super) fn panal_stream_wait(stream: *mut c_void, device: i32) -> *mut c_char;
-        pub(super) fn panal_stream_enter(stream: *mut c_void, device: i32, guard: *mut *mut c_void) -> *mut c_char;
-        pub(super) fn panal_stream_leave(guard: *mut c_void) -> *mut c_char;
-        pub(super) fn free(message: *mut c_void);
     }
 }

@@ -1,6 +1,7 @@
 //! The bridge to libtorch: devices, memory format, named parameters, weight files. No network, loss or training here.
 #![doc = include_str!("../README.md")]
 
+mod cuda;
 mod device;
 mod error;
 mod graph;
@@ -12,13 +13,14 @@ mod raw;
 mod store;
 mod weights;
 
+pub use cuda::peak_device_memory;
 pub use device::{
     CudaRegistration, DeviceChoice, device_model, device_name, libtorch_folder, libtorch_version, probe, register_cuda,
     set_threads,
 };
 pub use error::{Doing, FileFault, TensorError};
 pub use graph::{DeviceGraph, SideStream};
-pub use images::{batch_to_tensors, labels_to_tensor, pixels_to_tensor, tensor_pixels, to_device};
+pub use images::{batch_to_tensors, labels_to_tensor, pixels_for, pixels_to_tensor, to_device};
 pub use init::Init;
 pub use memory_format::{channels_last, is_channels_last};
 pub use precision::Precision;

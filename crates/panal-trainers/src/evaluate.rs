@@ -5,10 +5,12 @@ use std::sync::Arc;
 use panal_data::{DataSource, Loader, LoaderSpec, Pipeline};
 use panal_metrics::{Average, ConfusionMatrix};
 use panal_models::Classifier;
-use panal_tensor::{batch_to_tensors, tensor_pixels};
+use panal_tensor::{Precision, batch_to_tensors, pixels_for};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
+use crate::again::Again;
+use crate::kept::Kept;
 use crate::{Log, PassLog, TrainError};
 
 /// Images with the transform that turns them into a network's input.
@@ -21,10 +23,10 @@ pub struct Split {
 }
 
 impl Split {
-    /// A loader over these images in their own order, `batch` at a time, each image once.
-    pub(crate) fn in_order(&self, batch: usize, threads: Option<usize>) -> Result<Loader, TrainError> {
+    /// A loader over these images in their own order, `batch` at a time, each image once, for a device.
+    pub(crate) fn in_order(&self, batch: usize, threads: Option<usize>, device: Device) -> Result<Loader, TrainError> {
         let spec = LoaderSpec { batch: batch.min(self.source.len()), shuffle: false, threads, ..LoaderSpec::default() };
-        Ok(Loader::new(self.source.clone(), self.pipeline.clone(), spec)?.writing_to(tensor_pixels))
+        Ok(Loader::new(self.source.clone(), self.pipeline.clone(), spec)?.writing_to(pixels_for(device)))
     }
 
     /// The label of every image, in order.
@@ -108,9 +110,69 @@ pub fn evaluate(
     log: &mut dyn Log,
 ) -> Result<Predictions, TrainError> {
     check_outputs(model, split)?;
+    Ok(Predictions { logits: loaded_logits(model, split, batch, threads, log)?, truth: split.labels() })
+}
+
+fn loaded_logits(
+    model: &Classifier,
+    split: &Split,
+    batch: usize,
+    threads: Option<usize>,
+    log: &mut dyn Log,
+) -> Result<Tensor, TrainError> {
     let folded = model.folded()?;
-    let logits = over_images(model.device(), split, batch, threads, "evaluation", log, |images| folded.logits(images))?;
-    Ok(Predictions { logits, truth: split.labels() })
+    over_images(model.device(), split, batch, threads, EVALUATION, log, |images| folded.logits(images))
+}
+
+const EVALUATION: &str = "evaluation";
+
+/// A split that is evaluated on after epoch upon epoch, its images kept where they may be.
+pub(crate) struct Evaluation<'a> {
+    split: &'a Split,
+    batch: usize,
+    threads: Option<usize>,
+    pub(crate) kept: Option<Kept>,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Most batches of which the evaluation is recorded as one graph, which takes memory for every kernel.
+    const RECORDED: usize = 64;
+
+    pub(crate) fn new(
+        split: &'a Split,
+        batch: usize,
+        threads: Option<usize>,
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        Ok(Self { split, batch, threads, kept: Kept::of(split, batch, threads, device, Precision::F32)? })
+    }
+
+    /// What `model` says of every image in evaluation mode: `[N, classes]` f32 on the CPU. `again` is for this evaluation alone.
+    pub(crate) fn logits(
+        &self,
+        model: &Classifier,
+        again: &mut Again<'_>,
+        log: &mut dyn Log,
+    ) -> Result<Tensor, TrainError> {
+        let Some(images) = &self.kept else {
+            return loaded_logits(model, self.split, self.batch, self.threads, log);
+        };
+        let work = || {
+            let folded = model.folded()?;
+            let parts = images.batches(self.batch).map(|images| Ok(folded.logits(&images?)?));
+            Ok(Tensor::f_cat(&parts.collect::<Result<Vec<_>, TrainError>>()?, 0)?)
+        };
+        // SAFETY: `again` is the caller's word that images and model are those of every call; a model's tensors are written to and never
+        // replaced.
+        #[allow(unsafe_code)]
+        let logits = match images.batches(self.batch).len() <= Self::RECORDED {
+            true => unsafe { again.run(work) }?,
+            false => work()?,
+        };
+        let images = self.split.source.len();
+        log.pass(&PassLog { what: EVALUATION, done: images, of: images });
+        Ok(logits.f_to_device(Device::Cpu)?)
+    }
 }
 
 /// Pooled features of every image of `split` from the backbone in evaluation mode: `[N, d]` f32 on the CPU.
@@ -147,7 +209,7 @@ fn over_images(
     log: &mut dyn Log,
     forward: impl Fn(&Tensor) -> Result<Tensor, panal_models::ModelError>,
 ) -> Result<Tensor, TrainError> {
-    let loader = split.in_order(batch, threads)?;
+    let loader = split.in_order(batch, threads, device)?;
     let read = |result: Tensor| result.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float);
     let mut parts = Vec::with_capacity(loader.batches());
     let mut done = 0;

@@ -1,6 +1,7 @@
 //! Loops and their parts live here; networks, losses, optimizers and data do not.
 #![doc = include_str!("../README.md")]
 
+mod again;
 mod checkpoint;
 mod confidence;
 mod error;
@@ -9,6 +10,7 @@ mod feed;
 mod fewshot;
 mod fewshot_transfer;
 mod frozen;
+mod kept;
 mod lab;
 mod log;
 mod passes;

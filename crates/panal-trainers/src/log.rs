@@ -92,6 +92,8 @@ pub trait Log {
     fn episodic_epoch(&mut self, _epoch: &EpisodicEpoch) {}
     /// A batch of a pass without training is done.
     fn pass(&mut self, _pass: &PassLog) {}
+    /// Something did not go as it was asked for, and the loop goes on without it.
+    fn warn(&mut self, _what: &str) {}
     /// A checkpoint was found and the loop goes on from it; so many `steps` were taken before, over all phases and epochs.
     fn resumed(&mut self, _phase: usize, _epoch: usize, _step: usize, _steps: u64) {}
 }
@@ -126,6 +128,11 @@ impl<A: Log, B: Log> Log for (A, B) {
     fn pass(&mut self, pass: &PassLog) {
         self.0.pass(pass);
         self.1.pass(pass);
+    }
+
+    fn warn(&mut self, what: &str) {
+        self.0.warn(what);
+        self.1.warn(what);
     }
 
     fn resumed(&mut self, phase: usize, epoch: usize, step: usize, steps: u64) {

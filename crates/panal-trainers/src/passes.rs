@@ -4,42 +4,38 @@ use panal_models::{Classifier, Masks};
 use panal_optim::Optimizer;
 use panal_tensor::{DeviceGraph, SideStream};
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use crate::TrainError;
 
 /// Batches of one size that come before one is recorded: in the first, libraries set themselves up, which no graph can hold.
 const BEFORE: usize = 2;
 
+/// Graphs at most: for the batches of an epoch, and for the smaller one at its end.
+const GRAPHS: usize = 2;
+
 /// Losses and gradients of batches, one after another.
 ///
-/// With graphs, on a CUDA device, the passes over a batch of a size that keeps coming are recorded once as a CUDA graph and then played with
-/// one call, the same kernels in the same order, which saves the time that it takes to send them one by one; a batch of another size, such as
-/// the last of an epoch, is computed as it comes. Elsewhere graphs change nothing.
+/// With graphs the passes over a batch of a size that keeps coming are recorded once as a CUDA graph and then played with one call, the same
+/// kernels in the same order, which saves the time that it takes to send them one by one; so are those over the smaller batch at the end of an
+/// epoch. A batch of yet another size is computed as it comes.
 #[derive(Debug)]
 pub struct Passes<'a> {
     model: &'a Classifier,
     label_smoothing: f64,
-    graphs: Option<Graphs>,
+    /// Where more is recorded, if it is.
+    stream: Option<&'a SideStream>,
+    recorded: Vec<Recorded>,
+    seen: Seen,
+    trouble: Option<TrainError>,
 }
 
-#[derive(Debug)]
-struct Graphs {
-    state: State,
-    /// Dropped last: what was recorded belongs to it.
-    _stream: SideStream,
-}
-
-/// How far recording is.
-#[derive(Debug)]
-enum State {
-    /// So many batches of this shape came, the largest so far, and these masks were drawn for one.
-    Seen {
-        shape: Vec<i64>,
-        times: usize,
-        masks: Masks,
-    },
-    Recorded(Recorded),
+/// So many batches of this shape came, which is to be recorded next, and these masks were drawn for one.
+#[derive(Debug, Default)]
+struct Seen {
+    shape: Vec<i64>,
+    times: usize,
+    masks: Masks,
 }
 
 /// Both passes over a batch, and the tensors that they read and write.
@@ -54,20 +50,15 @@ struct Recorded {
 }
 
 impl<'a> Passes<'a> {
-    /// Passes over batches through `model` in training, all of whose parameters learn. With graphs, everything that this thread gives the
-    /// device runs on a stream of its own while this lives; of two, the later is to be dropped first.
-    ///
-    /// # Errors
-    /// [`TrainError::Tensor`] where the device fails.
-    pub fn new(model: &'a Classifier, label_smoothing: f64, graphs: bool) -> Result<Self, TrainError> {
-        let graphs = match model.device() {
-            Device::Cuda(number) if graphs => {
-                let state = State::Seen { shape: Vec::new(), times: 0, masks: Masks::default() };
-                Some(Graphs { state, _stream: SideStream::enter(number)? })
-            }
-            _ => None,
-        };
-        Ok(Self { model, label_smoothing, graphs })
+    /// Passes over batches through `model` in training, all of whose parameters learn; with graphs where there is a stream to record on, the
+    /// one that was entered last.
+    pub fn new(model: &'a Classifier, label_smoothing: f64, stream: Option<&'a SideStream>) -> Self {
+        Self { model, label_smoothing, stream, recorded: Vec::new(), seen: Seen::default(), trouble: None }
+    }
+
+    /// Why passes could not be recorded and go on as they come, told once.
+    pub fn trouble(&mut self) -> Option<TrainError> {
+        self.trouble.take()
     }
 
     /// Mean cross entropy (a scalar) and logits `[B, classes]` of a batch, to be read before the next one. Every parameter has its gradient then,
@@ -78,7 +69,7 @@ impl<'a> Passes<'a> {
     /// - `labels`: `[B]` i64
     ///
     /// # Errors
-    /// What the network and the loss refuse; [`TrainError::Tensor`] where the passes cannot be recorded.
+    /// What the network and the loss refuse.
     pub fn run(
         &mut self,
         images: &Tensor,
@@ -86,48 +77,88 @@ impl<'a> Passes<'a> {
         optimizer: &mut Optimizer,
         rng: &mut ChaCha8Rng,
     ) -> Result<(Tensor, Tensor), TrainError> {
-        let (model, smoothing) = (self.model, self.label_smoothing);
-        let Some(Graphs { state, .. }) = &mut self.graphs else {
-            optimizer.zero_grad()?;
-            let logits = model.forward_train(images, rng)?;
-            return Ok((backward(&logits, labels, smoothing)?, logits));
+        let next = self.stream.filter(|_| self.recorded.len() < GRAPHS);
+        let known = self.recorded.iter().position(|recorded| recorded.fits(images, labels));
+        let known = match (known, next) {
+            (None, Some(stream)) if self.seen.shape == images.size() && self.seen.times == BEFORE => {
+                self.record(images, labels, optimizer, stream)?
+            }
+            _ => known,
         };
-        match state {
-            State::Recorded(recorded) if recorded.fits(images, labels) => recorded.play(images, labels, rng),
-            State::Recorded(_) => beside(model, images, labels, smoothing, rng),
-            State::Seen { shape, times: BEFORE, masks } if *shape == images.size() => {
-                optimizer.zero_grad()?;
-                let mut recorded = Recorded::new(model, smoothing, images, labels, std::mem::take(masks))?;
-                let out = recorded.play(images, labels, rng);
-                *state = State::Recorded(recorded);
-                out
+        if let Some(known) = known {
+            return self.recorded[known].play(images, labels, rng);
+        }
+        self.drop_gradients(optimizer)?;
+        let logits = match next {
+            Some(_) => {
+                let (logits, masks) = self.model.forward_keeping(images, rng)?;
+                self.see(images.size(), masks);
+                logits
             }
-            State::Seen { shape, times, masks } => {
-                optimizer.zero_grad()?;
-                let (logits, drawn) = model.forward_keeping(images, rng)?;
-                if images.size() > *shape {
-                    (*shape, *times) = (images.size(), 0);
-                }
-                if images.size() == *shape {
-                    (*times, *masks) = (*times + 1, drawn);
-                }
-                Ok((backward(&logits, labels, smoothing)?, logits))
+            None => self.model.forward_train(images, rng)?,
+        };
+        Ok((backward(&logits, labels, self.label_smoothing)?, logits))
+    }
+
+    /// Records the passes over a batch like this one; gives their place, or none where they cannot be recorded.
+    fn record(
+        &mut self,
+        images: &Tensor,
+        labels: &Tensor,
+        optimizer: &mut Optimizer,
+        stream: &SideStream,
+    ) -> Result<Option<usize>, TrainError> {
+        let masks = std::mem::take(&mut self.seen).masks;
+        let first = self.recorded.is_empty();
+        if first {
+            optimizer.zero_grad()?;
+        }
+        let (model, smoothing) = (self.model, self.label_smoothing);
+        let prepare = || if first { Ok(()) } else { clear_gradients(model) };
+        match Recorded::new(model, smoothing, [images, labels], masks, stream, prepare) {
+            Ok(recorded) => {
+                self.recorded.push(recorded);
+                Ok(Some(self.recorded.len() - 1))
             }
+            Err(error) => {
+                (self.stream, self.trouble) = (None, Some(error));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The first to be recorded is the largest, that after it any other.
+    fn see(&mut self, shape: Vec<i64>, masks: Masks) {
+        if shape == self.seen.shape {
+            (self.seen.times, self.seen.masks) = (self.seen.times + 1, masks);
+        } else if !self.recorded.is_empty() || shape > self.seen.shape {
+            self.seen = Seen { shape, times: 1, masks };
+        }
+    }
+
+    /// Before a backward pass that comes as it comes. Where a graph writes gradients they stay in their place, are made 0 and added to: the graph
+    /// goes on writing there, and the optimizer reading.
+    fn drop_gradients(&self, optimizer: &mut Optimizer) -> Result<(), TrainError> {
+        match self.recorded.is_empty() {
+            true => Ok(optimizer.zero_grad()?),
+            false => clear_gradients(self.model),
         }
     }
 }
 
 impl Recorded {
-    /// Records the passes over a batch like this one, of which the masks were kept. No parameter may have a gradient.
+    /// Records the passes over a batch like this one, of which the masks were kept, after `prepare` did what is to be done with the gradients.
     fn new(
         model: &Classifier,
         smoothing: f64,
-        images: &Tensor,
-        labels: &Tensor,
+        [images, labels]: [&Tensor; 2],
         masks: Masks,
+        stream: &SideStream,
+        prepare: impl FnOnce() -> Result<(), TrainError>,
     ) -> Result<Self, TrainError> {
         let (images, labels) = (images.f_zeros_like()?, labels.f_zeros_like()?);
         let work = || {
+            prepare()?;
             let logits = model.forward_kept(&images, &masks)?;
             let loss = backward(&logits, &labels, smoothing)?;
             Ok::<_, TrainError>((loss.f_detach()?, logits.f_detach()?))
@@ -135,7 +166,7 @@ impl Recorded {
         // SAFETY: batch and masks live as long as the graph, in `Self`, and the model longer: `Passes` borrows it. A model's tensors are
         // written to and never replaced.
         #[allow(unsafe_code)]
-        let (graph, (loss, logits)) = unsafe { DeviceGraph::record(work) }?;
+        let (graph, (loss, logits)) = unsafe { DeviceGraph::record(stream, work) }?;
         Ok(Self { graph, images, labels, masks, loss, logits })
     }
 
@@ -161,23 +192,15 @@ pub(crate) fn backward(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Resu
     Ok(loss)
 }
 
-/// The passes over a batch of another form than the recorded ones, as they come. Gradients are made 0 where they lie and added to: the graph
-/// goes on writing there, and the optimizer reading.
-fn beside(
-    model: &Classifier,
-    images: &Tensor,
-    labels: &Tensor,
-    smoothing: f64,
-    rng: &mut ChaCha8Rng,
-) -> Result<(Tensor, Tensor), TrainError> {
+/// Makes every gradient 0, where it lies.
+fn clear_gradients(model: &Classifier) -> Result<(), TrainError> {
     for (_, parameter) in model.trainable() {
         let mut gradient = parameter.f_grad()?;
         if gradient.defined() {
             let _ = gradient.f_zero_()?;
         }
     }
-    let logits = model.forward_train(images, rng)?;
-    Ok((backward(&logits, labels, smoothing)?, logits))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -187,7 +210,7 @@ mod tests {
     use panal_models::ModelSpec;
     use panal_optim::{OptimizerSpec, ParamGroup};
     use panal_tensor::DeviceChoice;
-    use tch::Kind;
+    use tch::{Device, Kind};
 
     use super::*;
 
@@ -217,10 +240,9 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_beside_the_recorded_ones_writes_its_gradients_where_the_others_were() {
+    fn gradients_that_are_cleared_are_added_to_where_they_lie() {
         let (model, mut optimizer) = network(Device::Cpu);
-        let mut passes = Passes::new(&model, 0.0, true).unwrap();
-        assert!(passes.graphs.is_none(), "a CPU has no graphs");
+        let mut passes = Passes::new(&model, 0.0, None);
         let mut pass = |images| {
             let (images, labels) = batch(0, images, Device::Cpu);
             let _ = passes.run(&images, &labels, &mut optimizer, &mut rng(0)).unwrap();
@@ -230,37 +252,49 @@ mod tests {
         assert_ne!(pass(4), expected, "the batches are alike");
         let places = addresses(&model);
 
+        clear_gradients(&model).unwrap();
         let (images, labels) = batch(0, 3, Device::Cpu);
-        let _ = beside(&model, &images, &labels, 0.0, &mut rng(0)).unwrap();
+        let logits = model.forward_train(&images, &mut rng(0)).unwrap();
+        let _ = backward(&logits, &labels, 0.0).unwrap();
         assert_eq!(gradients(&model), expected);
         assert_eq!(addresses(&model), places);
     }
 
     #[test]
-    fn a_cuda_graph_is_played_from_the_third_full_batch_on() {
+    fn the_largest_batch_is_recorded_first_and_then_another() {
+        let (model, _) = network(Device::Cpu);
+        let mut passes = Passes::new(&model, 0.0, None);
+        let mut seen = |images: i64| {
+            passes.see(vec![images, 3, 40, 40], Masks::default());
+            (passes.seen.shape[0], passes.seen.times)
+        };
+        assert_eq!([3, 4, 3, 4, 4].map(&mut seen), [(3, 1), (4, 1), (4, 1), (4, 2), (4, 3)]);
+    }
+
+    #[test]
+    fn a_cuda_graph_is_played_from_the_third_batch_of_a_size_on() {
         let Ok(device) = DeviceChoice::Cuda(0).resolve() else {
             eprintln!("skipped: no CUDA device");
             return;
         };
         let ((model, mut optimizer), (other, mut others)) = (network(device), network(device));
-        let mut passes = Passes::new(&model, 0.0, true).unwrap();
+        let stream = SideStream::enter(device).unwrap();
+        let mut passes = Passes::new(&model, 0.0, stream.as_ref());
         let mut places = Vec::new();
-        for (number, size) in [4, 4, 4, 3, 4].into_iter().enumerate() {
+        // Where each is recorded, if it is: the largest, and then the one that is left at the end of an epoch.
+        let sizes = [(4, 0), (4, 0), (4, 1), (3, 1), (4, 1), (3, 1), (2, 1), (3, 1), (3, 1), (3, 2), (4, 2), (2, 2)];
+        for (number, (size, graphs)) in sizes.into_iter().enumerate() {
             let (images, labels) = batch(number as i64, size, device);
             let (played, logits) = passes.run(&images, &labels, &mut optimizer, &mut rng(number)).unwrap();
             assert_eq!(logits.size(), [size, 2]);
-            let recorded = matches!(passes.graphs.as_ref().unwrap().state, State::Recorded(_));
-            assert_eq!(recorded, number >= 2);
+            assert_eq!(passes.recorded.len(), graphs, "batch {number}");
+            assert!(passes.trouble().is_none());
             if number == 2 {
                 places = addresses(&model);
             }
-            assert!(!recorded || addresses(&model) == places);
+            assert!(graphs == 0 || addresses(&model) == places);
 
-            let sent = Passes::new(&other, 0.0, false)
-                .unwrap()
-                .run(&images, &labels, &mut others, &mut rng(number))
-                .unwrap()
-                .0;
+            let sent = Passes::new(&other, 0.0, None).run(&images, &labels, &mut others, &mut rng(number)).unwrap().0;
             assert!((played - sent).abs().double_value(&[]) < 1e-3);
             for (gradient, other) in gradients(&model).iter().zip(&gradients(&other)) {
                 assert!((gradient - other).norm().double_value(&[]) <= 1e-2 * (1.0 + other.norm().double_value(&[])));

@@ -35,15 +35,19 @@ pub struct PhaseSpec {
     /// phase, are f32 in either.
     #[serde(default, skip_serializing_if = "is_single")]
     pub precision: Precision,
-    /// On a CUDA device, record the passes over a batch once as a CUDA graph and play that, where `train = "all"`: see
-    /// [`Passes`](crate::Passes). Elsewhere it changes nothing.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// On a CUDA device, record what is computed of a batch once as a CUDA graph and play that: see [`Passes`](crate::Passes). It takes memory
+    /// of its own. Elsewhere it changes nothing.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub cuda_graphs: bool,
 }
 
 /// For specs that leave out what is as it always was.
 pub(crate) fn is_single(precision: &Precision) -> bool {
     *precision == Precision::F32
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl PhaseSpec {
@@ -58,7 +62,7 @@ impl PhaseSpec {
             lr_scale: BTreeMap::new(),
             label_smoothing: 0.0,
             precision: Precision::F32,
-            cuda_graphs: false,
+            cuda_graphs: true,
         }
     }
 

@@ -6,13 +6,15 @@ use std::time::Instant;
 use panal_data::{Loader, LoaderSpec, keyed_rng};
 use panal_models::{Classifier, Part};
 use panal_optim::{Optimizer, ParamGroup, Progress};
-use panal_tensor::tensor_pixels;
+use panal_tensor::{SideStream, pixels_for, to_device};
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
+use crate::again::{Again, FrozenPass};
 use crate::checkpoint::{self, Checkpoint, CheckpointSpec};
-use crate::evaluate::{Predictions, Split, check_outputs, evaluate, features};
-use crate::feed::Feed;
+use crate::evaluate::{Evaluation, Predictions, Split, check_outputs, features};
+use crate::feed::{AtHand, Feed};
+use crate::kept::Kept;
 use crate::passes::{self, Passes};
 use crate::{EpochLog, Log, PhaseSpec, Scores, StepLog, TrainError};
 
@@ -145,20 +147,23 @@ impl Transfer<'_> {
             }
             let started = Instant::now();
             let feed = self.feed(model, phase, log)?;
-            let frozen_eval = match phase.train {
+            let eval = match phase.train {
                 Part::Head => {
-                    Some(features(model, &self.eval, self.eval_batch, self.threads, log)?.f_to_device(model.device())?)
+                    let features = features(model, &self.eval, self.eval_batch, self.threads, log)?;
+                    Eval::Features(features.f_to_device(model.device())?)
                 }
-                Part::All => None,
+                Part::All => Eval::Images(Evaluation::new(&self.eval, self.eval_batch, self.threads, model.device())?),
             };
+            let stream = if phase.cuda_graphs { SideStream::enter(model.device())? } else { None };
+            let mut again = Again::new(stream.as_ref());
             // Frozen, so that it may be folded for the whole phase.
-            let frozen = match (phase.train, &feed) {
-                (Part::Head, Feed::Images(_)) => Some(model.folded()?),
+            let mut frozen = match (phase.train, &feed) {
+                (Part::Head, Feed::Images(_)) => Some(FrozenPass::new(model.folded()?, stream.as_ref())),
                 _ => None,
             };
             let mut passes = match phase.train {
                 Part::Head => None,
-                Part::All => Some(Passes::new(model, phase.label_smoothing, phase.cuda_graphs)?),
+                Part::All => Some(Passes::new(model, phase.label_smoothing, stream.as_ref())),
             };
             state.seconds.features += started.elapsed().as_secs_f64();
 
@@ -166,14 +171,17 @@ impl Transfer<'_> {
                 let epoch = state.epochs.len();
                 let steps = feed.batches();
                 let mut clock = Instant::now();
-                let mut batches = feed.epoch_from(epoch as u64, state.step, model.device(), phase.precision).peekable();
+                let mut batches = feed.epoch_from(epoch as u64, state.step, model.device(), phase.precision);
+                // A step that a GPU was given and not asked about yet: it is to have the next one by then.
+                let mut given: Option<Given> = None;
                 loop {
                     let waiting = Instant::now();
                     let Some(examples) = batches.next() else { break };
                     state.running.waiting += waiting.elapsed().as_secs_f64();
                     let examples = examples?;
-                    let mut rng = keyed_rng(self.seed, &[NETWORK_STREAM, epoch as u64, state.step as u64]);
-                    let (loss, logits) = match (&mut passes, &frozen) {
+                    let step = state.step + usize::from(given.is_some());
+                    let mut rng = keyed_rng(self.seed, &[NETWORK_STREAM, epoch as u64, step as u64]);
+                    let (loss, logits) = match (&mut passes, &mut frozen) {
                         (Some(passes), _) => passes.run(&examples.input, &examples.labels, &mut optimizer, &mut rng)?,
                         (None, frozen) => {
                             optimizer.zero_grad()?;
@@ -185,35 +193,22 @@ impl Transfer<'_> {
                             (passes::backward(&logits, &examples.labels, phase.label_smoothing)?, logits)
                         }
                     };
-                    let at =
-                        Progress { epoch: state.epoch, epochs: phase.epochs, step: state.step, steps_per_epoch: steps };
+                    let at = Progress { epoch: state.epoch, epochs: phase.epochs, step, steps_per_epoch: steps };
                     let lr = phase.lr * phase.schedule.factor(at);
                     optimizer.step(lr)?;
 
-                    // A GPU is still at it: meanwhile it is sent the next images, and only then asked how this step went.
-                    if model.device().is_cuda() {
-                        let waiting = Instant::now();
-                        let _ = batches.peek();
-                        state.running.waiting += waiting.elapsed().as_secs_f64();
-                    }
                     let images = examples.labels.size()[0] as usize;
-                    let (value, right) = loss_and_correct(&loss, &logits, &examples.labels)?;
-                    if !value.is_finite() {
-                        return Err(diverged(value, &state, lr, &keeper));
+                    let taken = Given { told: loss_and_correct(&loss, &logits, &examples.labels)?, images, lr };
+                    let before = given.replace(taken);
+                    let now = if model.device().is_cuda() && step + 1 < steps { None } else { given.take() };
+                    for given in [before, now].into_iter().flatten() {
+                        state.count(&given, steps, &mut clock, &keeper, log)?;
                     }
-                    log.step(&StepLog {
-                        phase: state.phase,
-                        epoch: state.epoch,
-                        step: state.step,
-                        steps,
-                        lr,
-                        loss: value,
-                        accuracy: right as f64 / images as f64,
-                        images,
-                    });
-                    state.tally(value, right, images, lr, &mut clock);
                     let stop = self.stop.load(Ordering::Relaxed);
-                    if stop || (state.step < steps && keeper.is_due()) {
+                    if stop || (step + 1 < steps && keeper.is_due()) {
+                        if let Some(given) = given.take() {
+                            state.count(&given, steps, &mut clock, &keeper, log)?;
+                        }
                         keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept(&last, &best))?;
                     }
                     if stop {
@@ -223,13 +218,11 @@ impl Transfer<'_> {
                 state.running.seconds += clock.elapsed().as_secs_f64();
 
                 let started = Instant::now();
-                let predictions = match &frozen_eval {
-                    Some(features) => Predictions {
-                        logits: no_grad(|| model.head_eval(features))?.f_to_device(tch::Device::Cpu)?,
-                        truth: self.eval.labels(),
-                    },
-                    None => evaluate(model, &self.eval, self.eval_batch, self.threads, log)?,
+                let logits = match &eval {
+                    Eval::Features(features) => no_grad(|| model.head_eval(features))?.f_to_device(Device::Cpu)?,
+                    Eval::Images(images) => images.logits(model, &mut again, log)?,
                 };
+                let predictions = Predictions { logits, truth: self.eval.labels() };
                 let scores = predictions.scores()?;
                 let is_best = state.is_best(&scores);
                 log.epoch(state.end_epoch(scores, is_best, started.elapsed().as_secs_f64()));
@@ -243,6 +236,14 @@ impl Transfer<'_> {
                 if keeper.is_worth_it() {
                     keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept(&last, &best))?;
                 }
+            }
+            let troubles = [
+                passes.as_mut().and_then(Passes::trouble),
+                frozen.as_mut().and_then(FrozenPass::trouble),
+                again.trouble(),
+            ];
+            for trouble in troubles.into_iter().flatten() {
+                log.warn(&format!("{trouble}; it was done without a CUDA graph (`cuda_graphs = false` asks for none)"));
             }
             (state.phase, state.epoch) = (state.phase + 1, 0);
             if keeper.is_worth_it() {
@@ -281,7 +282,7 @@ impl Transfer<'_> {
         check_outputs(model, &self.train)
     }
 
-    /// The batches of a phase: features where the backbone is frozen and no draw changes an image, images otherwise.
+    /// The batches of a phase: features where the backbone is frozen and no draw changes an image, images otherwise, at hand where they may be.
     fn feed(&self, model: &Classifier, phase: &PhaseSpec, log: &mut dyn Log) -> Result<Feed, TrainError> {
         let spec = LoaderSpec {
             batch: self.batch,
@@ -290,20 +291,68 @@ impl Transfer<'_> {
             threads: self.threads,
             ..LoaderSpec::default()
         };
-        let loader =
-            Loader::new(self.train.source.clone(), self.train.pipeline.clone(), spec)?.writing_to(tensor_pixels);
-        if phase.train == Part::All || self.train.pipeline.is_random() {
-            return Ok(Feed::Images(loader));
-        }
-        let values = features(model, &self.train, self.eval_batch, self.threads, log)?.f_to_device(model.device())?;
+        let device = model.device();
+        let order =
+            Loader::new(self.train.source.clone(), self.train.pipeline.clone(), spec)?.writing_to(pixels_for(device));
+        let inputs = if phase.train == Part::All {
+            Kept::of(&self.train, self.batch, self.threads, device, phase.precision)?.map(AtHand::Images)
+        } else if self.train.pipeline.is_random() {
+            None
+        } else {
+            let features = features(model, &self.train, self.eval_batch, self.threads, log)?;
+            Some(AtHand::Features(features.f_to_device(device)?))
+        };
+        let Some(inputs) = inputs else { return Ok(Feed::Images(order)) };
         let labels: Vec<i64> = self.train.labels().into_iter().map(|class| class as i64).collect();
-        let labels = Tensor::f_from_slice(&labels)?.f_to_device(model.device())?;
-        Ok(Feed::Features { values, labels, order: loader })
+        let labels = to_device(&Tensor::f_from_slice(&labels)?, device)?;
+        Ok(Feed::AtHand { inputs, labels, order })
     }
 }
 
+/// What a network is evaluated on after every epoch of a phase.
+enum Eval<'a> {
+    /// Features of a backbone that stays as it is, on the device.
+    Features(Tensor),
+    Images(Evaluation<'a>),
+}
+
+/// A step that was given to the device.
+struct Given {
+    /// Its loss, and how many of its images were right, on the device.
+    told: Tensor,
+    images: usize,
+    lr: f64,
+}
+
 impl State {
-    /// Counts a step that was just taken.
+    /// Asks how the step went that comes next in the counting, and counts it.
+    fn count(
+        &mut self,
+        given: &Given,
+        steps: usize,
+        clock: &mut Instant,
+        keeper: &Checkpoint<'_>,
+        log: &mut dyn Log,
+    ) -> Result<(), TrainError> {
+        let &Given { ref told, images, lr } = given;
+        let (loss, correct) = read(told)?;
+        if !loss.is_finite() {
+            return Err(diverged(loss, self, lr, keeper));
+        }
+        log.step(&StepLog {
+            phase: self.phase,
+            epoch: self.epoch,
+            step: self.step,
+            steps,
+            lr,
+            loss,
+            accuracy: correct as f64 / images as f64,
+            images,
+        });
+        self.tally(loss, correct, images, lr, clock);
+        Ok(())
+    }
+
     fn tally(&mut self, loss: f64, correct: u64, images: usize, lr: f64, clock: &mut Instant) {
         self.running.loss += loss * images as f64;
         self.running.correct += correct;
@@ -378,10 +427,15 @@ fn groups(model: &Classifier, phase: &PhaseSpec, index: usize) -> Result<Vec<Par
     }
 }
 
-/// The loss, and how many of the batch are right; read from the device together, since each reading waits for it.
-pub(crate) fn loss_and_correct(loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<(f64, u64), TrainError> {
+/// The loss, and how many of the batch are right: `[2]` f32 on the device, to be [`read`].
+pub(crate) fn loss_and_correct(loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<Tensor, TrainError> {
     let right = logits.f_argmax(1, false)?.f_eq_tensor(labels)?.f_sum(Kind::Float)?;
-    let both = Vec::<f32>::try_from(Tensor::f_stack(&[loss.f_detach()?.f_to_kind(Kind::Float)?, right], 0)?)?;
+    Ok(Tensor::f_stack(&[loss.f_detach()?.f_to_kind(Kind::Float)?, right], 0)?)
+}
+
+/// What [`loss_and_correct`] made, read together, since each reading waits for the device.
+pub(crate) fn read(loss_and_correct: &Tensor) -> Result<(f64, u64), TrainError> {
+    let both = Vec::<f32>::try_from(loss_and_correct)?;
     let [loss, right] = both[..] else { unreachable!("two scalars were stacked") };
     Ok((f64::from(loss), right as u64))
 }

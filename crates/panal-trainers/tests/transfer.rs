@@ -121,39 +121,60 @@ fn mixed_precision_learns_and_leaves_everything_that_is_kept_in_single_precision
     assert_eq!(outcome.last.logits.kind(), Kind::Float);
 }
 
-#[test]
-fn cuda_graphs_learn_the_same() {
-    // First, for libtorch looks for CUDA once: beside other tests it may be too late, and docs/gpu.md has this one run alone.
-    let cuda = DeviceChoice::Cuda(0).resolve();
-    let text = |more: &str| phases(&format!("{{ epochs = 2, train = 'all', lr = 0.005{more} }}"));
-    let learn = |phases: &[PhaseSpec], device| {
-        let mut model = Classifier::new(&ModelSpec::new("mobilenet_v2".parse().unwrap(), 2), device, 0).unwrap();
-        // Batches of 8, 8, 8 and 4, so that one comes beside those that are recorded.
-        let transfer = Transfer {
-            train: split(28, 1, PLAIN),
-            eval: split(12, 2, PLAIN),
-            phases,
-            batch: 8,
-            eval_batch: 12,
-            seed: 3,
-            threads: Some(1),
-            checkpoint: None,
-            stop: &GO,
-        };
-        let outcome = transfer.run(&mut model, &mut Silent).expect("a run");
-        (model.store().digest().unwrap(), outcome.epochs.iter().map(|epoch| epoch.train_loss).collect::<Vec<_>>())
+/// The loss of every epoch, in training and in evaluation, of a small run of `ops` on a device.
+fn losses(device: Device, ops: &str, phase: &str) -> Vec<f64> {
+    let phases = phases(phase);
+    let spec = ModelSpec::new("mobilenet_v2".parse().expect("a name"), 2);
+    let mut model = Classifier::new(&spec, device, 0).expect("a network");
+    // Batches of 8, 8, 8 and 4, so that one comes beside those that are recorded.
+    let transfer = Transfer {
+        train: split(28, 1, ops),
+        eval: split(12, 2, PLAIN),
+        phases: &phases,
+        batch: 8,
+        eval_batch: 5,
+        seed: 3,
+        threads: Some(1),
+        checkpoint: None,
+        stop: &GO,
     };
-    let (plain, graphs) = (text(""), text(", cuda_graphs = true"));
-    assert!(!toml::to_string(&plain[0]).unwrap().contains("cuda_graphs") && graphs[0].cuda_graphs);
-    assert_eq!(learn(&graphs, Device::Cpu), learn(&plain, Device::Cpu), "they change nothing on a CPU");
+    let outcome = transfer.run(&mut model, &mut Silent).expect("a run");
+    assert_eq!(outcome.images, 28 * outcome.epochs.len() as u64);
+    outcome.epochs.iter().flat_map(|epoch| [epoch.train_loss, epoch.eval.loss]).collect()
+}
 
-    let Ok(device) = cuda else {
-        eprintln!("skipped in part: no CUDA device");
+const ALL: &str = "{ epochs = 3, train = 'all', lr = 0.005 }";
+const GRAPHLESS: &str = "{ epochs = 3, train = 'all', lr = 0.005, cuda_graphs = false }";
+const HEAD: &str = "{ epochs = 3, train = 'head', lr = 0.05 }";
+const GRAPHLESS_HEAD: &str = "{ epochs = 3, train = 'head', lr = 0.05, cuda_graphs = false }";
+
+#[test]
+fn cuda_graphs_change_nothing_on_a_cpu() {
+    assert!(phases(ALL)[0].cuda_graphs && !phases(GRAPHLESS)[0].cuda_graphs);
+    assert!(!toml::to_string(&phases(ALL)[0]).unwrap().contains("cuda_graphs"));
+    for (ops, phase, graphless) in [(PLAIN, ALL, GRAPHLESS), (RANDOM, HEAD, GRAPHLESS_HEAD)] {
+        assert_eq!(losses(Device::Cpu, ops, phase), losses(Device::Cpu, ops, graphless));
+    }
+}
+
+#[test]
+fn cuda_graphs_and_kept_images_learn_the_same() {
+    let Ok(device) = DeviceChoice::Cuda(0).resolve() else {
+        eprintln!("skipped: no CUDA device");
         return;
     };
+    // A flip that never happens is a random draw all the same, so images are loaded in every epoch.
+    let loaded = format!("{PLAIN}, {{ op = 'horizontal_flip', p = 1e-12 }}");
     // A GPU sums gradients in no fixed order.
-    let (played, sent) = (learn(&graphs, device).1, learn(&plain, device).1);
-    assert!(played.iter().zip(&sent).all(|(one, other)| (one - other).abs() < 1e-2 * other), "{played:?}, {sent:?}");
+    let alike =
+        |one: &[f64], other: &[f64]| one.iter().zip(other).all(|(one, other)| (one - other).abs() < 2e-2 * other);
+    for (phase, graphless) in [(ALL, GRAPHLESS), (HEAD, GRAPHLESS_HEAD)] {
+        let plain = losses(device, &loaded, graphless);
+        for (ops, phase) in [(PLAIN, graphless), (PLAIN, phase), (&loaded, phase)] {
+            let other = losses(device, ops, phase);
+            assert!(alike(&plain, &other), "{ops}, {phase}: {plain:?}, {other:?}");
+        }
+    }
 }
 
 #[test]

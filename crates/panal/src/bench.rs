@@ -9,7 +9,7 @@ use panal_data::transforms::{RandomHorizontalFlip, RandomResizedCrop, Size};
 use panal_data::{AugmentSpec, BadFiles, Cached, DataSource, ImageFolder, Loader, LoaderSpec, keyed_rng};
 use panal_models::{Arch, Classifier, ModelSpec};
 use panal_optim::{Optimizer, OptimizerSpec, ParamGroup};
-use panal_tensor::{batch_to_tensors, channels_last, device_name, tensor_pixels};
+use panal_tensor::{SideStream, batch_to_tensors, device_name, peak_device_memory, pixels_for};
 use panal_trainers::Passes;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
@@ -26,11 +26,10 @@ const WARM_UP: usize = 2;
 const WARM_UP_GRAPHS: usize = 3;
 
 pub(crate) fn run(bench: &Bench, global: &Global) -> Result<()> {
-    let mut report = match bench {
+    let report = match bench {
         Bench::Pipeline(args) => pipeline(args, global)?,
         Bench::Step(args) => step(args, global)?,
     };
-    report["peak_memory_bytes"] = json!(peak_memory());
     if global.json {
         println!("{report:#}");
         return Ok(());
@@ -66,7 +65,7 @@ fn pipeline(args: &PipelineArgs, global: &Global) -> Result<Value> {
         ..LoaderSpec::default()
     };
     let mut seconds = Vec::new();
-    let loader = Loader::new(source, augment.check()?, spec)?.writing_to(tensor_pixels);
+    let loader = Loader::new(source, augment.check()?, spec)?.writing_to(pixels_for(device));
     let first = usize::from(args.cached);
     for pass in 0..first + args.passes {
         let clock = Instant::now();
@@ -81,7 +80,7 @@ fn pipeline(args: &PipelineArgs, global: &Global) -> Result<Value> {
         seconds.push(clock.elapsed().as_secs_f64());
     }
     let what = format!("{:?}, from {}", args.transform, if args.cached { "memory" } else { "files" }).to_lowercase();
-    Ok(report(&what, images, &seconds[first..]))
+    Ok(report(&what, images, &seconds[first..], peak_memory()))
 }
 
 /// Steps of a network with random weights on random pixels.
@@ -95,22 +94,25 @@ fn step(args: &StepArgs, global: &Global) -> Result<Value> {
     let arch: Arch = args.model.parse()?;
     let network = Classifier::new(&ModelSpec::new(arch, 2), device, 0)?;
     let (batch, side) = (args.batch as i64, args.size as i64);
-    let pixels = Tensor::f_randn([batch, 3, side, side], (Kind::Float, device))?;
-    let images = args.precision.of(&channels_last(&pixels)?)?;
+    let pixels = Tensor::f_randn([batch, side, side, 3], (Kind::Float, device))?.f_permute([0, 3, 1, 2])?;
+    let images = args.precision.of(&pixels)?;
+    drop(pixels);
     let labels = Tensor::f_zeros([batch], (Kind::Int64, device))?;
-    let folded = network.folded()?;
+    let folded = args.eval.then(|| network.folded()).transpose()?;
     let groups = vec![ParamGroup { name: "all".into(), params: network.trainable(), lr_scale: 1.0 }];
     let mut optimizer = Optimizer::new(&OptimizerSpec::default(), groups)?;
-    let mut passes = Passes::new(&network, 0.0, args.cuda_graphs)?;
+    let stream = if args.cuda_graphs { SideStream::enter(device)? } else { None };
+    let mut passes = Passes::new(&network, 0.0, stream.as_ref());
     let warm_up = if args.cuda_graphs { WARM_UP_GRAPHS } else { WARM_UP };
     let mut seconds = Vec::new();
     for number in 0..warm_up + args.steps {
         let clock = Instant::now();
-        let last = if args.eval {
+        let last = if let Some(folded) = &folded {
             folded.logits(&images)?
         } else {
             let mut rng = keyed_rng(0, &[number as u64]);
             let (loss, _) = passes.run(&images, &labels, &mut optimizer, &mut rng)?;
+            passes.trouble().map_or(Ok(()), Err)?;
             optimizer.step(1e-3)?;
             loss
         };
@@ -120,12 +122,15 @@ fn step(args: &StepArgs, global: &Global) -> Result<Value> {
     }
     let mode = if args.eval { "evaluation" } else { "training" };
     let graphs = if args.cuda_graphs { ", CUDA graphs" } else { "" };
-    Ok(report(&format!("{arch}, {mode}, batch {batch}, {}{graphs}", args.precision), args.batch, &seconds[warm_up..]))
+    let what = format!("{arch}, {mode}, batch {batch}, {}{graphs}", args.precision);
+    let memory = if device.is_cuda() { peak_device_memory(device)? } else { peak_memory() };
+    Ok(report(&what, args.batch, &seconds[warm_up..], memory))
 }
 
-fn report(what: &str, images: usize, seconds: &[f64]) -> Value {
+/// Figures of what was measured; the memory, in bytes, is the most that was in use, of the GPU where steps ran on one.
+fn report(what: &str, images: usize, seconds: &[f64], memory: Option<u64>) -> Value {
     let rates: Vec<f64> = seconds.iter().map(|seconds| images as f64 / seconds).collect();
-    json!({ "what": what, "images": images, "seconds": seconds, "images_per_second": rates })
+    json!({ "what": what, "images": images, "seconds": seconds, "images_per_second": rates, "peak_memory_bytes": memory })
 }
 
 /// The most memory that this process ever had in use, in bytes; `None` where the system does not tell.

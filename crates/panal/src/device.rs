@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use panal_tensor::{DeviceChoice, Precision};
-use panal_trainers::PhaseSpec;
 use serde_json::json;
 use tch::Device;
 
@@ -21,15 +20,6 @@ pub(crate) fn mind(device: Device, precisions: impl IntoIterator<Item = Precisio
         tracing::warn!(
             "bf16 on the CPU: slower than f32, but where the processor multiplies in it (AMX, AVX-512 BF16)"
         );
-    }
-}
-
-/// Warns of what the phases of a training ask for and a device is slow at, or has not.
-pub(crate) fn mind_phases<'a>(device: Device, phases: impl IntoIterator<Item = &'a PhaseSpec>) {
-    let phases: Vec<_> = phases.into_iter().collect();
-    mind(device, phases.iter().map(|phase| phase.precision));
-    if !device.is_cuda() && phases.iter().any(|phase| phase.cuda_graphs) {
-        tracing::warn!("cuda_graphs changes nothing here: {} has none", panal_tensor::device_name(device));
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     check_folder(&folder).context("name another folder with --results")?;
     let data = data::open_lab(&lab.data, args.config.skip_bad, console)?;
     let device = device::choose(global)?;
-    device::mind_phases(device, rows.iter().flat_map(|(_, row)| &row.phases));
+    device::mind(device, rows.iter().flat_map(|(_, row)| &row.phases).map(|phase| phase.precision));
     let mut runner = Runner::new(&lab, &data, device, Metering::new(&args.energy, device)?, console);
     runner.features_of = Some(lab.seed);
     runner.folds = args.folds;

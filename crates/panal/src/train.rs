@@ -18,7 +18,7 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let data = data::open_any(&args.data, args.val_fraction, args.seed, args.config.skip_bad, console)?;
     let device = device::choose(global)?;
-    device::mind_phases(device, &row.phases);
+    device::mind(device, row.phases.iter().map(|phase| phase.precision));
     let mut runner = Runner::new(&lab, &data, device, Metering::new(&args.energy, device)?, console);
     runner.threads = device::loader_threads(global);
     runner.checkpoint_every = args.config.checkpoint_every;

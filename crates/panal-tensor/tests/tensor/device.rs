@@ -1,8 +1,9 @@
 //! Device names, what `auto` settles on, and errors where there is no such device.
 
+use panal_data::Batch;
 use panal_tensor::{
-    CudaRegistration, DeviceChoice, TensorError, device_name, libtorch_folder, libtorch_version, probe, register_cuda,
-    set_threads,
+    CudaRegistration, DeviceChoice, TensorError, batch_to_tensors, device_name, libtorch_folder, libtorch_version,
+    peak_device_memory, pixels_for, probe, register_cuda, set_threads,
 };
 use tch::Device;
 
@@ -88,4 +89,25 @@ fn the_libtorch_that_runs_is_found_on_disk() {
     if let Some(version) = libtorch_version() {
         assert!(version.starts_with("2.11.0"), "{version}");
     }
+}
+
+#[test]
+fn a_batch_reaches_a_cuda_device_from_page_locked_memory() {
+    let Ok(device) = DeviceChoice::Cuda(0).resolve() else {
+        eprintln!("skipped: no CUDA device");
+        return;
+    };
+    let mut pixels = pixels_for(device)(2 * 4 * 5 * 3);
+    (0..).zip(pixels.iter_mut()).for_each(|(at, value): (u8, _)| *value = f32::from(at));
+    let batch = |pixels| Batch { pixels, views: 1, height: 4, width: 5, labels: vec![1, 0], indices: vec![7, 3] };
+    let want = batch_to_tensors(batch(pixels.to_vec().into()), Device::Cpu).unwrap();
+    let got = batch_to_tensors(batch(pixels), device).unwrap();
+    assert_eq!((got.0.device(), got.0.stride()), (device, want.0.stride()));
+    assert!(got.0.to(Device::Cpu).equal(&want.0) && got.1.to(Device::Cpu).equal(&want.1));
+    assert!(peak_device_memory(device).unwrap().unwrap() > 0);
+}
+
+#[test]
+fn the_memory_of_a_cpu_is_not_told() {
+    assert_eq!(peak_device_memory(Device::Cpu).unwrap(), None);
 }

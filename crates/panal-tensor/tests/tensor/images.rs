@@ -2,7 +2,7 @@
 
 use panal_data::Batch;
 use panal_tensor::{
-    TensorError, batch_to_tensors, channels_last, is_channels_last, labels_to_tensor, pixels_to_tensor, tensor_pixels,
+    TensorError, batch_to_tensors, channels_last, is_channels_last, labels_to_tensor, pixels_for, pixels_to_tensor,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -26,7 +26,7 @@ fn pixels_keep_their_places() {
 fn a_batch_becomes_the_tensor_of_its_pixels() {
     let values: Vec<f32> = (0..2 * 4 * 5 * 3).map(|at| at as f32).collect();
     let want = pixels_to_tensor(&values, [2, 4, 5], Device::Cpu).unwrap();
-    let mut in_tensor = tensor_pixels(values.len());
+    let mut in_tensor = pixels_for(Device::Cpu)(values.len());
     in_tensor.copy_from_slice(&values);
     let address = in_tensor.as_ptr();
     for (views, labels, pixels) in [(1, vec![1, 0], values.into()), (2, vec![1], in_tensor)] {
@@ -45,7 +45,8 @@ fn a_batch_becomes_the_tensor_of_its_pixels() {
 
 #[test]
 fn a_tensors_memory_of_another_length_is_refused() {
-    let batch = Batch { pixels: tensor_pixels(59), views: 1, height: 4, width: 5, labels: vec![1], indices: vec![0] };
+    let batch =
+        Batch { pixels: pixels_for(Device::Cpu)(59), views: 1, height: 4, width: 5, labels: vec![1], indices: vec![0] };
     assert!(matches!(batch_to_tensors(batch, Device::Cpu), Err(TensorError::Length { got: 59, .. })));
 }
 

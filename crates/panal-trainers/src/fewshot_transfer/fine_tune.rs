@@ -193,7 +193,7 @@ impl<'a> FineTuner<'a> {
         let indices: Vec<usize> = items.iter().map(|item| item.image).collect();
         let source = std::sync::Arc::new(Subset::new(self.split.source.clone(), indices)?);
         let part = Split { source, pipeline: self.split.pipeline.clone() };
-        let loader = part.in_order(items.len(), self.threads)?;
+        let loader = part.in_order(items.len(), self.threads, self.copy.device())?;
         let mut batches = Vec::new();
         for batch in loader.epoch(0) {
             batches.push(batch_to_tensors(batch?, self.copy.device())?.0);

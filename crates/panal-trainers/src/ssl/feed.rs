@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use panal_augment::{AugmentError, Augmenter, ImageBank};
 use panal_data::{AugmentSpec, DataSource, Loader, LoaderSpec};
-use panal_tensor::{batch_to_tensors, tensor_pixels, to_device};
+use panal_tensor::{batch_to_tensors, pixels_for, to_device};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
@@ -82,7 +82,7 @@ impl Views {
             threads,
             ..LoaderSpec::default()
         };
-        let mut loader = Loader::new(self.source.clone(), self.augment.check()?, spec)?.writing_to(tensor_pixels);
+        let mut loader = Loader::new(self.source.clone(), self.augment.check()?, spec)?.writing_to(pixels_for(device));
         if let Some(second) = &self.second {
             loader = loader.with_second_view(second.check()?)?;
         }

@@ -156,6 +156,11 @@ impl<'a> RunLog<'a> {
 }
 
 impl Log for RunLog<'_> {
+    fn warn(&mut self, what: &str) {
+        self.clear();
+        tracing::warn!("{}: {what}", self.title);
+    }
+
     fn step(&mut self, step: &StepLog) {
         let &StepLog { phase, epoch, step, steps, loss, accuracy, images, .. } = step;
         let epochs = self.phases.get(phase).copied().unwrap_or(epoch + 1);

@@ -283,16 +283,14 @@ fn step(tools: &Tools) -> Suite {
                     let peers = vec![format!("PyTorch {name} {how}")];
                     rows.push(Row { name: format!("{name}{suffix}"), unit, ours, peers, asked: Some(asked) });
                 }
-                // panal counts the memory of its process alone, not that of a GPU.
-                if device == "cpu" {
-                    rows.push(Row {
-                        name: format!("{name}, memory"),
-                        unit: Unit::Megabytes,
-                        ours: format!("panal {name} memory"),
-                        peers: vec![format!("PyTorch {name} eager memory")],
-                        asked: Some(1.0),
-                    });
-                }
+                // Of the device that computes.
+                rows.push(Row {
+                    name: format!("{name}, memory"),
+                    unit: Unit::Megabytes,
+                    ours: format!("panal {name} memory"),
+                    peers: vec![format!("PyTorch {name} eager memory")],
+                    asked: Some(1.0),
+                });
             }
         }
     }
@@ -532,7 +530,7 @@ mod tests {
         step.keep(|row| row.starts_with("resnet50, training, batch 64"));
         let names: Vec<&str> = step.rows.iter().map(|row| row.name.as_str()).collect();
         let name = "resnet50, training, batch 64, cuda, bf16";
-        assert_eq!(names, [name.to_owned(), format!("{name}, against compile")]);
+        assert_eq!(names, [name.to_owned(), format!("{name}, against compile"), format!("{name}, memory")]);
         let commands: Vec<String> = step.programs.iter().map(Program::words).collect();
         assert_eq!(commands.len(), 3, "{commands:#?}");
         assert!(commands[0].contains("--precision bf16 --device cuda"), "{commands:?}");

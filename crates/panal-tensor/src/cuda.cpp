@@ -1,9 +1,10 @@
 // libtorch's CUDA graphs and streams, looked up by name in the libtorch_cuda.so that the program has opened, so that neither that
-// library nor CUDA's headers are needed to compile this. The names are those of libtorch 2.11: ATen/cuda/CUDAGraph.h,
+// library nor CUDA's headers are needed to compile this, and its allocator. The names are those of libtorch 2.11: ATen/cuda/CUDAGraph.h,
 // torch/csrc/stable/c/shim.h and torch/csrc/inductor/aoti_torch/c/shim.h. No exception leaves this file: each function returns
 // null, or what went wrong, for the caller to free.
 
 #ifdef __linux__
+#include <ATen/ops/empty.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 #endif
@@ -63,6 +64,19 @@ char *call(const char *name, Parameters... arguments) {
     });
 }
 
+// Does `work` with the allocator of CUDA devices.
+template <typename Work>
+char *with_allocator([[maybe_unused]] Work work) {
+#ifdef __linux__
+    return caught([&]() -> char * {
+        work(*c10::getDeviceAllocator(c10::DeviceType::CUDA));
+        return nullptr;
+    });
+#else
+    return message("CUDA is opened on Linux alone");
+#endif
+}
+
 }  // namespace
 
 extern "C" {
@@ -72,15 +86,10 @@ char *panal_graph_new(void *graph) { return call<void>("_ZN2at4cuda9CUDAGraphC1E
 
 // Gives the memory that the allocator keeps for later back first: while a graph is recorded it cannot.
 char *panal_graph_begin(void *graph) {
-#ifdef __linux__
-    char *kept = caught([]() -> char * {
-        c10::getDeviceAllocator(c10::DeviceType::CUDA)->emptyCache();
-        return nullptr;
-    });
+    char *kept = with_allocator([](auto &allocator) { allocator.emptyCache(); });
     if (kept != nullptr) {
         return kept;
     }
-#endif
     return call<void>("_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode", graph, Pool(0, 0), kThreadLocal);
 }
 
@@ -107,5 +116,22 @@ char *panal_stream_enter(void *stream, std::int32_t device, void **guard) {
 }
 
 char *panal_stream_leave(void *guard) { return call<std::int32_t>("aoti_torch_delete_cuda_stream_guard", guard); }
+
+// Of all its pools together.
+char *panal_memory_peak(std::int8_t device, std::int64_t *bytes) {
+    return with_allocator([=](auto &allocator) { *bytes = allocator.getDeviceStats(device).reserved_bytes[0].peak; });
+}
+
+// A tensor of so many f32, as torch-sys has them, in page-locked memory.
+char *panal_page_locked([[maybe_unused]] std::int64_t length, [[maybe_unused]] void **tensor) {
+#ifdef __linux__
+    return caught([=]() -> char * {
+        *tensor = new at::Tensor(at::empty({length}, at::TensorOptions().dtype(at::kFloat).pinned_memory(true)));
+        return nullptr;
+    });
+#else
+    return message("CUDA is opened on Linux alone");
+#endif
+}
 
 }  // extern "C"

@@ -106,6 +106,12 @@ fn gpus() -> Vec<String> {
     said.lines().map(|line| line.trim().to_owned()).collect()
 }
 
+/// The memory of the first NVIDIA GPU, as `nvidia-smi` says.
+pub(crate) fn gpu_memory_gb() -> Option<f64> {
+    let said = ask("nvidia-smi", &["--query-gpu=memory.total", "--format=csv,noheader,nounits"])?;
+    Some(said.lines().next()?.trim().parse::<f64>().ok()? * 1.048_576e-3)
+}
+
 /// The first word in the kernel's text that looks like `580.65.06`.
 fn version_in(text: &str) -> Option<String> {
     let is_version = |word: &&str| word.contains('.') && word.split('.').all(|part| part.parse::<u32>().is_ok());

@@ -16,7 +16,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::cli::{Bench, Global, PipelineArgs, Recipe, StepArgs};
 use crate::data::CACHE_BYTES;
-use crate::device;
+use crate::{device, memory};
 
 /// Height and width of the images that a pipeline makes.
 const SIDE: u32 = 224;
@@ -92,6 +92,7 @@ fn step(args: &StepArgs, global: &Global) -> Result<Value> {
         device_name(device)
     );
     let arch: Arch = args.model.parse()?;
+    memory::expect(args.batch, (args.size as u32, args.size as u32));
     let network = Classifier::new(&ModelSpec::new(arch, 2), device, 0)?;
     let (batch, side) = (args.batch as i64, args.size as i64);
     let pixels = Tensor::f_randn([batch, side, side, 3], (Kind::Float, device))?.f_permute([0, 3, 1, 2])?;

@@ -16,14 +16,35 @@ const PURGE_DELAY: mi_option_t = 15;
 /// `mi_option_arena_reserve` of mimalloc.h: how many KiB are asked of the system at a time, twice as many after every 8 times.
 const ARENA_RESERVE: mi_option_t = 23;
 
-/// Never gives freed memory back, and asks for little at a time: in small stretches of memory what is kept fragments less. MIMALLOC_PURGE_DELAY and MIMALLOC_ARENA_RESERVE say otherwise. To be called before there are threads.
+/// KiB that are asked for at a time where nothing is known: in small stretches of memory what is kept fragments less.
+const LEAST: u64 = 128 << 10;
+
+/// KiB that are asked for at a time, at most.
+const MOST: u64 = 4 << 20;
+
+/// Never gives freed memory back, and asks for little at a time. MIMALLOC_PURGE_DELAY and MIMALLOC_ARENA_RESERVE say otherwise. To be called before there are threads.
 #[allow(unsafe_code)]
 pub(crate) fn keep() {
     // SAFETY: the calls write two numbers into mimalloc's table of options, and no other thread is there to read them.
     unsafe {
         mi_option_set_default(PURGE_DELAY, -1);
-        mi_option_set_default(ARENA_RESERVE, 128 << 10);
+        mi_option_set_default(ARENA_RESERVE, LEAST as _);
     }
+}
+
+/// From now on asks for as much at a time as the largest tensors take that training on batches of so many images makes: what one of them leaves
+/// behind takes another then. MIMALLOC_ARENA_RESERVE says otherwise.
+#[allow(unsafe_code)]
+pub(crate) fn expect(images: usize, (height, width): (u32, u32)) {
+    // SAFETY: the call writes a whole number of the machine into mimalloc's table; a thread that asks for memory meanwhile reads it as it was
+    // or as it will be, and either is right.
+    unsafe { mi_option_set_default(ARENA_RESERVE, stretch(images, height, width) as _) }
+}
+
+/// KiB of 64 channels of f32 at a quarter of the pixels, which are the first activations of a ResNet, to the next power of 2.
+fn stretch(images: usize, height: u32, width: u32) -> u64 {
+    let bytes = images as f64 * f64::from(height) * f64::from(width) * (4.0 * 64.0 / 4.0);
+    ((bytes / 1024.0).ceil() as u64).clamp(LEAST, MOST).next_power_of_two()
 }
 
 #[cfg(test)]
@@ -41,8 +62,17 @@ mod tests {
         if ["MIMALLOC_PURGE_DELAY", "MIMALLOC_ARENA_RESERVE"].iter().all(|name| std::env::var_os(name).is_none()) {
             assert_eq!(options(), (1000, 1 << 20), "mimalloc's own defaults: an option has another number now");
             keep();
-            assert_eq!(options(), (-1, 128 << 10));
+            assert_eq!(options(), (-1, LEAST as _));
+            expect(256, (224, 224));
+            assert_eq!(options(), (-1, 1 << 20));
         }
+    }
+
+    #[test]
+    fn stretches_grow_with_the_batch() {
+        let mib = |images, side| stretch(images, side, side) >> 10;
+        assert_eq!([1, 16, 64, 128, 256, 4096].map(|images| mib(images, 224)), [128, 128, 256, 512, 1024, 4096]);
+        assert_eq!([mib(512, 32), mib(usize::MAX, u32::MAX)], [128, 4096]);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::data::Data;
 use crate::energy::Metering;
 use crate::looks::Look;
 use crate::ssl::encoder;
-use crate::{interrupt, models, record};
+use crate::{interrupt, memory, models, record};
 
 /// Labelled images, shared.
 type Images = Arc<dyn DataSource>;
@@ -127,6 +127,8 @@ impl<'a> Runner<'a> {
             } else {
                 format!("{}, seed {seed}", row.name)
             };
+            let augment = self.lab.train_augment(row).check()?;
+            memory::expect(self.lab.batch, augment.size());
             let mut network = self.network(row, seed, initial.as_ref())?;
             let checkpoint = CheckpointSpec {
                 path: folder.join(format!("checkpoint-{fold}.safetensors")),
@@ -135,7 +137,7 @@ impl<'a> Runner<'a> {
                 resume: self.resume,
             };
             let transfer = Transfer {
-                train: Split { source: train.clone(), pipeline: self.lab.train_augment(row).check()? },
+                train: Split { source: train.clone(), pipeline: augment },
                 eval: Split { source: eval.clone(), pipeline: self.lab.eval_augment().check()? },
                 phases: &row.phases,
                 batch: self.lab.batch,

@@ -6,7 +6,7 @@ mod suite;
 mod summary;
 
 use super::{run, setup};
-use crate::machine::Machine;
+use crate::machine::{self, Machine};
 use crate::stage::Stages;
 use crate::{process, workspace};
 use anyhow::{Result, bail};
@@ -87,6 +87,8 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     stages.begin("peer", "its Python, and the data and weights for both");
     let python = peer::python(args.python.as_deref(), &|text| stages.note(text))?;
     let scratch = tempfile::tempdir()?;
+    let machine = Machine::here();
+    let gpu = args.place.device == "cuda";
     let tools = Tools {
         panal: binary,
         python: python.clone(),
@@ -96,10 +98,10 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         weights: if photographs { peer::weights(args.weights.as_deref(), "mobilenet_v2")? } else { PathBuf::new() },
         scratch: scratch.path().to_owned(),
         place: args.place.clone(),
+        memory_gb: if gpu { machine::gpu_memory_gb().unwrap_or_default() } else { machine.memory_gb },
     };
 
     let folder = workspace::root().join("docs/benchmarks");
-    let machine = Machine::here();
     let mut before = record::last(&folder)?;
     // Ratios of another machine tell nothing of this one.
     before.retain(|record| record.machine.is_like(&machine));
@@ -108,6 +110,9 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     }
     let rounds = if args.quick { 1 } else { args.rounds };
     stages.begin("measure", &format!("{rounds} rounds, panal and the peers in turn"));
+    let versions = record::versions(&python, &libtorch.version)?;
+    let mut named = vec![(python, "python3"), (scratch.path().to_owned(), "$TMPDIR/bench")];
+    named.extend(scripts.then_some((peers, "$PANAL_PEERS")));
     let mut records = Vec::new();
     let measure = |name, rounds, wants: &dyn Fn(&str) -> bool, stages: &Stages| -> Result<_> {
         let mut suite = suite::suite(name, &tools)?;
@@ -119,27 +124,23 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     };
     for name in suites {
         let (comparisons, measured) = measure(name, rounds, &|row| args.wants(name, row), &stages)?;
-        records.push(Record {
+        let record = Record {
             format: record::FORMAT,
             suite: name,
             date: record::today()?,
             command: std::env::args().skip(1).fold("cargo xtask".to_owned(), |line, word| format!("{line} {word}")),
             machine: machine.clone(),
-            versions: record::versions(&python, &libtorch.version)?,
+            versions: versions.clone(),
             rows: comparisons,
             programs: measured,
-        });
-    }
-
-    if !args.quick {
-        stages.begin("record", "docs/benchmarks");
-        let mut named = vec![(python, "python3"), (scratch.path().to_owned(), "$TMPDIR/bench")];
-        named.extend(scripts.then_some((peers, "$PANAL_PEERS")));
-        for record in &records {
+        };
+        // At once: the next suite may fail, or be stopped.
+        if !args.quick {
             stages.note(&format!("wrote {}", record.write(&folder, &named)?.display()));
         }
-        summary::write(&folder, &workspace::root().join("README.md"))?;
+        records.push(record);
     }
+
     if args.quick {
         // One round may be noise: what seems to have fallen has a second chance.
         for record in &mut records {
@@ -150,6 +151,9 @@ pub(crate) fn main(args: &Args) -> Result<()> {
                 record.take_better(again);
             }
         }
+    } else {
+        stages.begin("record", "docs/benchmarks/README.md, and the table in README.md");
+        summary::write(&folder, &workspace::root().join("README.md"))?;
     }
     let fallen: Vec<String> = records.iter().flat_map(|record| record.fallen(&before)).map(|fall| fall.text).collect();
     stages.end();

@@ -20,7 +20,7 @@ use crate::console::{Console, RunLog};
 use crate::data::{self, Data, Unlabelled};
 use crate::run::hex;
 use crate::running::{self, Work};
-use crate::{device, interrupt, record, unfinished};
+use crate::{device, interrupt, memory, record, unfinished};
 
 /// A part of the images is the same whatever the seed of the run.
 const SHARE_SEED: u64 = 0;
@@ -215,6 +215,7 @@ impl Run<'_> {
     /// Without labels. The projection head stays in the checkpoint.
     fn simclr(&self, encoder: &mut Classifier) -> Result<Pretrained> {
         let Self { config, data, seed, bench, checkpoint } = *self;
+        memory::expect(2 * config.simclr.micro_batch(), config.views().check()?.size());
         let mut projector = Projector::new(&config.simclr.projector, encoder.feature_dim(), bench.device, seed)?;
         let evaluation = config.evaluation().check()?;
         let watch = data.watch.as_ref().map(|[train, eval]| {

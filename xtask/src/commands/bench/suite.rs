@@ -138,6 +138,8 @@ pub(super) struct Tools {
     pub(super) scratch: PathBuf,
     /// What steps run on, and what they compute in.
     pub(super) place: Place,
+    /// The memory of what they run on.
+    pub(super) memory_gb: f64,
 }
 
 /// Where the steps of networks are measured. The other suites run on the CPU, as their peers do.
@@ -254,6 +256,13 @@ fn lab(tools: &Tools) -> Suite {
     Suite { name: Name::Lab, rows, programs }
 }
 
+/// The networks of `step`, and how many GB PyTorch takes to train them on 256 images in f32.
+const TRAINED_ON_256: [(&str, f64); 4] =
+    [("resnet18", 6.7), ("resnet50", 26.9), ("mobilenet_v2", 23.9), ("efficientnet_b0", 26.6)];
+
+/// So many times that memory has to be there.
+const SPARE: f64 = 1.2;
+
 fn step(tools: &Tools) -> Suite {
     let (mut rows, mut programs) = (Vec::new(), Vec::new());
     let Place { device, precision, cuda_graphs } = &tools.place;
@@ -262,12 +271,12 @@ fn step(tools: &Tools) -> Suite {
     } else {
         ("compile", &["compile", "compile memory"])
     };
-    for arch in ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0"] {
-        for (mode, word, batches) in
-            [("training", "train", &[1, 16, 64][..]), ("evaluation", "eval", &[1, 16, 64, 256])]
-        {
+    for (arch, gigabytes) in TRAINED_ON_256 {
+        for (mode, word) in [("training", "train"), ("evaluation", "eval")] {
             // A pass in evaluation is not recorded.
-            for batch in batches.iter().filter(|_| !cuda_graphs || word == "train") {
+            let batches = [1, 16, 64, 256].into_iter().filter(|_| !cuda_graphs || word == "train");
+            let fits = |batch: &i32| *batch < 256 || word == "eval" || gigabytes * SPARE < tools.memory_gb;
+            for batch in batches.filter(fits) {
                 let name = format!("{arch}, {mode}, batch {batch}{}", tools.place.label());
                 let batch = batch.to_string();
                 let mut args = vec!["bench", "step", arch, "--batch", &batch, "--steps", "5", "--precision", precision];
@@ -502,7 +511,20 @@ mod tests {
             weights: path("weights.safetensors"),
             scratch: path("scratch"),
             place: Place { device: "cpu".into(), precision: "f32".into(), cuda_graphs: false },
+            memory_gb: 24.0,
         }
+    }
+
+    #[test]
+    fn networks_are_trained_on_256_images_where_there_is_memory_for_it() {
+        let trained = |memory_gb| {
+            let mut step = step(&Tools { memory_gb, ..tools() });
+            step.keep(|row| row.ends_with("training, batch 256"));
+            step.rows.into_iter().map(|row| row.name).collect::<Vec<_>>()
+        };
+        assert_eq!(trained(8.0), [""; 0]);
+        assert_eq!(trained(24.0), ["resnet18, training, batch 256"]);
+        assert_eq!(trained(80.0).len(), 4);
     }
 
     #[test]

@@ -205,6 +205,9 @@ impl Classifier {
 
     /// As [`forward_train`](Self::forward_train), and the masks that were drawn.
     ///
+    /// # Shapes
+    /// As [`forward_eval`](Self::forward_eval); the masks are those of N images.
+    ///
     /// # Errors
     /// As there.
     pub fn forward_keeping(&self, images: &Tensor, rng: &mut ChaCha8Rng) -> Result<(Tensor, Masks), ModelError> {
@@ -215,6 +218,9 @@ impl Classifier {
 
     /// As [`forward_train`](Self::forward_train), with masks that were kept of a batch of this size. On a device nothing is sent there: a CUDA
     /// graph can record it.
+    ///
+    /// # Shapes
+    /// As [`forward_eval`](Self::forward_eval); `masks` are those of N images.
     ///
     /// # Errors
     /// As there; [`ModelError::Tensor`] for masks of another batch or network.

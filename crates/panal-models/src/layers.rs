@@ -88,13 +88,19 @@ impl Conv {
         x.f_conv2d(&weight, bias, [stride, stride], [padding, padding], [1, 1], groups)
     }
 
-    /// `relu(forward(x) + shortcut)`, without gradient; on a GPU in one pass of cuDNN's.
+    /// `relu(forward(x) + shortcut)`, without gradient; on a GPU in one pass of cuDNN's, where that has one for it.
     pub(crate) fn forward_relu(&self, x: &Tensor, shortcut: Option<&Tensor>) -> Result<Tensor, TchError> {
-        if !x.device().is_cuda() {
-            let mut out = self.forward(x)?;
-            let sum = shortcut.map(|shortcut| out.f_add_(shortcut)).transpose()?;
-            return Activation::Relu.apply(sum.unwrap_or(out));
+        if x.device().is_cuda()
+            && let Ok(fused) = self.fused_relu(x, shortcut)
+        {
+            return Ok(fused);
         }
+        let mut out = self.forward(x)?;
+        let sum = shortcut.map(|shortcut| out.f_add_(shortcut)).transpose()?;
+        Activation::Relu.apply(sum.unwrap_or(out))
+    }
+
+    fn fused_relu(&self, x: &Tensor, shortcut: Option<&Tensor>) -> Result<Tensor, TchError> {
         let (weight, bias) = self.weights(x.kind())?;
         let ConvSpec { kernel, stride, groups, .. } = self.spec;
         let [stride, padding, dilation] = [stride, (kernel - 1) / 2, 1].map(|both| [both, both]);

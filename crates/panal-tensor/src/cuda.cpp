@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #endif
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <exception>
@@ -117,9 +118,20 @@ char *panal_stream_enter(void *stream, std::int32_t device, void **guard) {
 
 char *panal_stream_leave(void *guard) { return call<std::int32_t>("aoti_torch_delete_cuda_stream_guard", guard); }
 
-// Of all its pools together.
-char *panal_memory_peak(std::int8_t device, std::int64_t *bytes) {
-    return with_allocator([=](auto &allocator) { *bytes = allocator.getDeviceStats(device).reserved_bytes[0].peak; });
+// Five numbers of bytes: in tensors now and at most, of the device now and at most, of all the allocator's pools together; and left on
+// the device, by the CUDA runtime.
+char *panal_memory(std::int8_t device, std::int64_t *bytes) {
+    std::size_t free = 0, total = 0;
+    if (char *why = call<int>("cudaMemGetInfo", &free, &total)) {
+        return why;
+    }
+    return with_allocator([=](auto &allocator) {
+        const auto stats = allocator.getDeviceStats(device);
+        const std::int64_t numbers[] = {stats.allocated_bytes[0].current, stats.allocated_bytes[0].peak,
+                                        stats.reserved_bytes[0].current, stats.reserved_bytes[0].peak,
+                                        static_cast<std::int64_t>(free)};
+        std::memcpy(bytes, numbers, sizeof numbers);
+    });
 }
 
 // A tensor of so many f32, as torch-sys has them, in page-locked memory.

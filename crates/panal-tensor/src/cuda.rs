@@ -8,19 +8,35 @@ use tch::{Device, TchError, Tensor};
 use crate::TensorError;
 use crate::error::Doing;
 
-/// The most memory that libtorch ever had of a CUDA device in this process, in bytes, what it kept for later among it; `None` for another device.
+/// Memory of a CUDA device, in bytes: what this process has of it, by libtorch's allocator, and what is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// In tensors.
+    pub used: u64,
+    /// In tensors at most, so far.
+    pub most_used: u64,
+    /// Had of the device, for tensors and for later ones.
+    pub held: u64,
+    /// Had of the device at most, so far.
+    pub most_held: u64,
+    /// Left on the device.
+    pub free: u64,
+}
+
+/// The memory of a CUDA device, which is to be the current one; `None` for another kind of device.
 ///
 /// # Errors
 /// [`TensorError::Torch`] where [`register_cuda`](crate::register_cuda) has not opened the backend, or the device was not used yet.
-pub fn peak_device_memory(device: Device) -> Result<Option<u64>, TensorError> {
+pub fn device_memory(device: Device) -> Result<Option<DeviceMemory>, TensorError> {
     let doing = "ask for the memory of a CUDA device";
     let Device::Cuda(number) = device else { return Ok(None) };
     let number = i8::try_from(number).map_err(|_| TchError::Torch(format!("no device {number}"))).doing(doing)?;
-    let mut bytes = 0;
-    // SAFETY: the number that is written to is valid for the call.
+    let mut bytes = [0; 5];
+    // SAFETY: there is room for the five numbers that are written.
     #[allow(unsafe_code)]
-    check(unsafe { ffi::panal_memory_peak(number, &raw mut bytes) }, doing)?;
-    Ok(u64::try_from(bytes).ok())
+    check(unsafe { ffi::panal_memory(number, bytes.as_mut_ptr()) }, doing)?;
+    let [used, most_used, held, most_held, free] = bytes.map(|bytes| u64::try_from(bytes).unwrap_or_default());
+    Ok(Some(DeviceMemory { used, most_used, held, most_held, free }))
 }
 
 /// `[length]` f32 on the CPU, of any values, in page-locked memory, which libtorch keeps for the next one.
@@ -67,8 +83,27 @@ pub(crate) mod ffi {
         pub(crate) fn panal_stream_wait(stream: *mut c_void, device: i32) -> *mut c_char;
         pub(crate) fn panal_stream_enter(stream: *mut c_void, device: i32, guard: *mut *mut c_void) -> *mut c_char;
         pub(crate) fn panal_stream_leave(guard: *mut c_void) -> *mut c_char;
-        pub(crate) fn panal_memory_peak(device: i8, bytes: *mut i64) -> *mut c_char;
+        pub(crate) fn panal_memory(device: i8, bytes: *mut i64) -> *mut c_char;
         pub(crate) fn panal_page_locked(length: i64, tensor: *mut *mut c_void) -> *mut c_char;
         pub(crate) fn free(message: *mut c_void);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::print_stderr)] // a test that skips says so
+mod tests {
+    use super::*;
+    use crate::DeviceChoice;
+
+    #[test]
+    fn memory_is_page_locked_where_there_is_cuda() {
+        let Ok(device) = DeviceChoice::Cuda(0).resolve() else {
+            assert!(page_locked(60).is_err());
+            eprintln!("skipped: no CUDA device");
+            return;
+        };
+        let tensor = page_locked(60).unwrap();
+        assert!(tensor.f_is_pinned(device).unwrap());
+        assert_eq!((tensor.size(), tensor.kind(), tensor.device()), (vec![60], tch::Kind::Float, Device::Cpu));
     }
 }

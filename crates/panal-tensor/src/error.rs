@@ -39,6 +39,16 @@ pub enum TensorError {
         /// The device.
         device: String,
     },
+    /// There is less memory on a CUDA device than a graph may take.
+    #[error(
+        "a CUDA graph may take {needed} bytes of the GPU beside as many for steps without it, and {free} are free for both"
+    )]
+    GraphRoom {
+        /// What a step takes.
+        needed: u64,
+        /// What is left for it, and what libtorch keeps for later.
+        free: u64,
+    },
     /// A number of threads that libtorch cannot use.
     #[error("threads must be between 1 and {max}, got {got}", max = i32::MAX)]
     Threads {

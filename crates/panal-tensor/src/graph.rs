@@ -1,5 +1,6 @@
 //! CUDA graphs: what a GPU was given to do, recorded once and played again with one call. What is recorded is the caller's business.
 
+use std::cell::RefCell;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -9,7 +10,12 @@ use crate::TensorError;
 use crate::cuda::{check, ffi};
 use crate::error::Doing;
 
-/// A stream of libtorch's pool on which everything runs that this thread gives a CUDA device while this lives; the device is the current one
+thread_local! {
+    /// The streams that this thread has of libtorch's pool, and of which device each is: libtorch keeps memory for every stream it has used.
+    static STREAMS: RefCell<Vec<(i32, *mut c_void)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A stream of libtorch's pool, the same each time, on which everything runs that this thread gives a CUDA device while this lives; the device is the current one
 /// then. A graph can be recorded on no other stream. Of two, the later is to be dropped first.
 #[derive(Debug)]
 pub struct SideStream {
@@ -27,12 +33,17 @@ impl SideStream {
         let doing = "enter a CUDA stream";
         let Device::Cuda(device) = device else { return Ok(None) };
         let device = i32::try_from(device).map_err(|_| TchError::Torch(format!("no device {device}"))).doing(doing)?;
-        let [mut before, mut stream, mut guard] = [null_mut(); 3];
+        let known = STREAMS.with_borrow(|streams| streams.iter().find(|(of, _)| *of == device).copied());
+        let [mut before, mut guard] = [null_mut(); 2];
+        let mut stream = known.map_or(null_mut(), |(_, stream)| stream);
         // SAFETY: the pointers that are written to are valid for the calls, and the streams are libtorch's own, which live as long as it.
         #[allow(unsafe_code)]
         unsafe {
             check(ffi::panal_stream_current(device, &raw mut before), doing)?;
-            check(ffi::panal_stream_from_pool(device, &raw mut stream), doing)?;
+            if known.is_none() {
+                check(ffi::panal_stream_from_pool(device, &raw mut stream), doing)?;
+                STREAMS.with_borrow_mut(|streams| streams.push((device, stream)));
+            }
             check(ffi::panal_stream_wait(before, device), doing)?;
             check(ffi::panal_stream_enter(stream, device, &raw mut guard), doing)?;
         }

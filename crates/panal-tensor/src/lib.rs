@@ -13,7 +13,7 @@ mod raw;
 mod store;
 mod weights;
 
-pub use cuda::peak_device_memory;
+pub use cuda::{DeviceMemory, device_memory};
 pub use device::{
     CudaRegistration, DeviceChoice, device_model, device_name, libtorch_folder, libtorch_version, probe, register_cuda,
     set_threads,

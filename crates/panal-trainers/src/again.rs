@@ -17,7 +17,7 @@ enum State<'a> {
     AsItComes,
     /// The first time, libraries set themselves up, which no graph can hold.
     New(&'a SideStream),
-    Done(&'a SideStream),
+    Once(&'a SideStream),
     Recorded(DeviceGraph, Tensor),
 }
 
@@ -34,7 +34,7 @@ impl<'a> Again<'a> {
     /// As for [`DeviceGraph::record`], for as long as `self` is called.
     #[allow(unsafe_code)]
     pub(crate) unsafe fn run(&mut self, work: impl Fn() -> Result<Tensor, TrainError>) -> Result<Tensor, TrainError> {
-        if let State::Done(stream) = self.state {
+        if let State::Once(stream) = self.state {
             // SAFETY: the caller's word.
             self.state = match unsafe { DeviceGraph::record(stream, &work) } {
                 Ok((graph, result)) => State::Recorded(graph, result),
@@ -50,10 +50,10 @@ impl<'a> Again<'a> {
                 Ok(result.shallow_clone())
             }
             State::New(stream) => {
-                self.state = State::Done(stream);
+                self.state = State::Once(stream);
                 work()
             }
-            State::AsItComes | State::Done(_) => work(),
+            State::AsItComes | State::Once(_) => work(),
         }
     }
 
@@ -100,5 +100,36 @@ impl<'a> FrozenPass<'a> {
     /// Why passes could not be recorded, told once.
     pub(crate) fn trouble(&mut self) -> Option<TrainError> {
         self.recorded.as_mut().and_then(|(_, again)| again.trouble())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::print_stderr)] // a test that skips says so
+mod tests {
+    use panal_models::{Classifier, ModelSpec};
+    use panal_tensor::DeviceChoice;
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    #[test]
+    fn cuda_records_features_the_second_time_and_they_are_those_of_each_batch() {
+        let Ok(device) = DeviceChoice::Cuda(0).resolve() else {
+            eprintln!("skipped: no CUDA device");
+            return;
+        };
+        let model = Classifier::new(&ModelSpec::new("resnet18".parse().unwrap(), 2), device, 0).unwrap();
+        let stream = SideStream::enter(device).unwrap();
+        let mut frozen = FrozenPass::new(model.folded().unwrap(), stream.as_ref());
+        for (number, size) in [4, 4, 4, 3, 4].into_iter().enumerate() {
+            tch::manual_seed(number as i64);
+            let images = Tensor::randn([size, 3, 40, 40], (Kind::Float, Device::Cpu)).to(device);
+            let got = frozen.features(&images).unwrap();
+            let far = (&got - model.features_eval(&images).unwrap()).norm() / got.norm();
+            assert!(far.double_value(&[]) < 5e-3, "batch {number}");
+            let recorded = matches!(frozen.recorded, Some((_, Again { state: State::Recorded(..), .. })));
+            assert_eq!(recorded, number > 0, "batch {number}");
+            assert!(frozen.trouble().is_none());
+        }
     }
 }

@@ -21,7 +21,7 @@ impl Kept {
         precision: Precision,
     ) -> Result<Option<Self>, TrainError> {
         match Self::may(split, device, precision) {
-            true => Self::load(split, batch, threads, device, precision).map(Some),
+            true => Self::load(split, batch, threads, device, precision),
             false => Ok(None),
         }
     }
@@ -35,19 +35,25 @@ impl Kept {
         device.is_cuda() && !split.pipeline.is_random() && bytes.is_some_and(|bytes| bytes <= MOST)
     }
 
+    /// `None` where the device has no room for them.
     fn load(
         split: &Split,
         batch: usize,
         threads: Option<usize>,
         device: Device,
         precision: Precision,
-    ) -> Result<Self, TrainError> {
-        let mut parts = Vec::new();
+    ) -> Result<Option<Self>, TrainError> {
+        let (height, width) = split.pipeline.size();
+        let shape = [split.source.len() as i64, i64::from(height), i64::from(width), 3];
+        let Ok(images) = Tensor::f_empty(shape, (precision.kind(), device)) else { return Ok(None) };
+        let mut start = 0;
         for batch in split.in_order(batch, threads, device)?.epoch(0) {
-            let (images, _) = batch_to_tensors(batch?, device)?;
-            parts.push(precision.of(&images)?.f_permute([0, 2, 3, 1])?);
+            let (loaded, _) = batch_to_tensors(batch?, device)?;
+            let length = loaded.size()[0];
+            images.f_narrow(0, start, length)?.f_copy_(&loaded.f_permute([0, 2, 3, 1])?)?;
+            start += length;
         }
-        Ok(Self(Tensor::f_cat(&parts, 0)?))
+        Ok(Some(Self(images)))
     }
 
     /// All of them as they lie, so many at a time: `[B, 3, H, W]`, channels-last.
@@ -93,7 +99,7 @@ mod tests {
                 let spec = LoaderSpec { batch: 3, shuffle: true, ..LoaderSpec::default() };
                 Loader::new(split.source.clone(), split.pipeline.clone(), spec).unwrap()
             };
-            let kept = Kept::load(&split, 2, Some(1), Device::Cpu, precision).unwrap();
+            let kept = Kept::load(&split, 2, Some(1), Device::Cpu, precision).unwrap().unwrap();
             let labels = Tensor::from_slice(&split.labels().iter().map(|&label| label as i64).collect::<Vec<_>>());
             let feeds =
                 [Feed::Images(loader()), Feed::AtHand { inputs: AtHand::Images(kept), labels, order: loader() }];
@@ -118,7 +124,8 @@ mod tests {
         let model = Classifier::new(&ModelSpec::new("resnet18".parse().unwrap(), 2), Device::Cpu, 0).unwrap();
         let loaded = evaluate(&model, &split, 3, Some(1), &mut Silent).unwrap().logits;
         let mut evaluation = Evaluation::new(&split, 3, Some(1), Device::Cpu).unwrap();
-        evaluation.kept = Some(Kept::load(&split, 2, Some(1), Device::Cpu, Precision::F32).unwrap());
+        evaluation.kept = Kept::load(&split, 2, Some(1), Device::Cpu, Precision::F32).unwrap();
+        assert!(evaluation.kept.is_some());
         assert_eq!(evaluation.logits(&model, &mut Again::new(None), &mut Silent).unwrap(), loaded);
     }
 

@@ -2,9 +2,9 @@
 
 use panal_models::{Classifier, Masks};
 use panal_optim::Optimizer;
-use panal_tensor::{DeviceGraph, SideStream};
+use panal_tensor::{DeviceGraph, DeviceMemory, SideStream, TensorError, device_memory};
 use rand_chacha::ChaCha8Rng;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::TrainError;
 
@@ -50,8 +50,8 @@ struct Recorded {
 }
 
 impl<'a> Passes<'a> {
-    /// Passes over batches through `model` in training, all of whose parameters learn; with graphs where there is a stream to record on, the
-    /// one that was entered last.
+    /// Passes over batches through `model` in training, all of whose parameters learn; with graphs where there is a stream to record on, which
+    /// is of the model's device and the one that was entered last.
     pub fn new(model: &'a Classifier, label_smoothing: f64, stream: Option<&'a SideStream>) -> Self {
         Self { model, label_smoothing, stream, recorded: Vec::new(), seen: Seen::default(), trouble: None }
     }
@@ -69,7 +69,7 @@ impl<'a> Passes<'a> {
     /// - `labels`: `[B]` i64
     ///
     /// # Errors
-    /// What the network and the loss refuse.
+    /// What the network and the loss refuse; [`TrainError::Tensor`] where the device fails.
     pub fn run(
         &mut self,
         images: &Tensor,
@@ -115,7 +115,8 @@ impl<'a> Passes<'a> {
         }
         let (model, smoothing) = (self.model, self.label_smoothing);
         let prepare = || if first { Ok(()) } else { clear_gradients(model) };
-        match Recorded::new(model, smoothing, [images, labels], masks, stream, prepare) {
+        let room = if first { check_room(model.device()) } else { Ok(()) };
+        match room.and_then(|()| Recorded::new(model, smoothing, [images, labels], masks, stream, prepare)) {
             Ok(recorded) => {
                 self.recorded.push(recorded);
                 Ok(Some(self.recorded.len() - 1))
@@ -192,6 +193,16 @@ pub(crate) fn backward(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Resu
     Ok(loss)
 }
 
+/// Refuses where there is no room for a graph, which keeps what a step takes, and for steps and evaluation beside it.
+fn check_room(device: Device) -> Result<(), TrainError> {
+    let Some(DeviceMemory { used, most_used, held, free, .. }) = device_memory(device)? else { return Ok(()) };
+    let (needed, free) = (most_used.saturating_sub(used), free + held.saturating_sub(used));
+    if free / 2 < needed {
+        return Err(TensorError::GraphRoom { needed, free }.into());
+    }
+    Ok(())
+}
+
 /// Makes every gradient 0, where it lies.
 fn clear_gradients(model: &Classifier) -> Result<(), TrainError> {
     for (_, parameter) in model.trainable() {
@@ -210,7 +221,7 @@ mod tests {
     use panal_models::ModelSpec;
     use panal_optim::{OptimizerSpec, ParamGroup};
     use panal_tensor::DeviceChoice;
-    use tch::{Device, Kind};
+    use tch::Kind;
 
     use super::*;
 

@@ -35,8 +35,9 @@ pub struct PhaseSpec {
     /// phase, are f32 in either.
     #[serde(default, skip_serializing_if = "is_single")]
     pub precision: Precision,
-    /// On a CUDA device, record what is computed of a batch once as a CUDA graph and play that: see [`Passes`](crate::Passes). It takes memory
-    /// of its own. Elsewhere it changes nothing.
+    /// On a CUDA device, record what is computed of a batch once as a CUDA graph and play that: the passes of training (see
+    /// [`Passes`](crate::Passes)), those of a frozen backbone over augmented images, and the evaluation of images that are kept. A graph has
+    /// memory of its own, as much as a step takes. Elsewhere this changes nothing.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub cuda_graphs: bool,
 }

@@ -139,14 +139,18 @@ impl Transfer<'_> {
             log.resumed(state.phase, state.epoch, state.step, state.steps);
         }
 
+        let graphs = self.phases.iter().any(|phase| phase.cuda_graphs);
+        let stream = if graphs { SideStream::enter(model.device())? } else { None };
         while let Some(phase) = self.phases.get(state.phase) {
             model.set_trainable(phase.train)?;
             let mut optimizer = Optimizer::new(&phase.optimizer, groups(model, phase, state.phase)?)?;
             if let Some(tensors) = optimizer_state.take() {
                 optimizer.load_state(&tensors)?;
             }
+            // Features that are computed once, or images that are kept.
             let started = Instant::now();
             let feed = self.feed(model, phase, log)?;
+            let fed = started.elapsed().as_secs_f64();
             let eval = match phase.train {
                 Part::Head => {
                     let features = features(model, &self.eval, self.eval_batch, self.threads, log)?;
@@ -154,33 +158,38 @@ impl Transfer<'_> {
                 }
                 Part::All => Eval::Images(Evaluation::new(&self.eval, self.eval_batch, self.threads, model.device())?),
             };
-            let stream = if phase.cuda_graphs { SideStream::enter(model.device())? } else { None };
-            let mut again = Again::new(stream.as_ref());
+            let both = started.elapsed().as_secs_f64();
+            match phase.train {
+                Part::Head => state.seconds.features += both,
+                Part::All => {
+                    state.seconds.train += fed;
+                    state.seconds.waiting += fed;
+                    state.seconds.evaluate += both - fed;
+                }
+            }
+            let stream = stream.as_ref().filter(|_| phase.cuda_graphs);
+            let mut again = Again::new(stream);
             // Frozen, so that it may be folded for the whole phase.
             let mut frozen = match (phase.train, &feed) {
-                (Part::Head, Feed::Images(_)) => Some(FrozenPass::new(model.folded()?, stream.as_ref())),
+                (Part::Head, Feed::Images(_)) => Some(FrozenPass::new(model.folded()?, stream)),
                 _ => None,
             };
             let mut passes = match phase.train {
                 Part::Head => None,
-                Part::All => Some(Passes::new(model, phase.label_smoothing, stream.as_ref())),
+                Part::All => Some(Passes::new(model, phase.label_smoothing, stream)),
             };
-            state.seconds.features += started.elapsed().as_secs_f64();
 
             while state.epoch < phase.epochs {
                 let epoch = state.epochs.len();
                 let steps = feed.batches();
                 let mut clock = Instant::now();
-                let mut batches = feed.epoch_from(epoch as u64, state.step, model.device(), phase.precision);
-                // A step that a GPU was given and not asked about yet: it is to have the next one by then.
-                let mut given: Option<Given> = None;
+                let mut batches = feed.epoch_from(epoch as u64, state.step, model.device(), phase.precision).peekable();
                 loop {
                     let waiting = Instant::now();
                     let Some(examples) = batches.next() else { break };
                     state.running.waiting += waiting.elapsed().as_secs_f64();
                     let examples = examples?;
-                    let step = state.step + usize::from(given.is_some());
-                    let mut rng = keyed_rng(self.seed, &[NETWORK_STREAM, epoch as u64, step as u64]);
+                    let mut rng = keyed_rng(self.seed, &[NETWORK_STREAM, epoch as u64, state.step as u64]);
                     let (loss, logits) = match (&mut passes, &mut frozen) {
                         (Some(passes), _) => passes.run(&examples.input, &examples.labels, &mut optimizer, &mut rng)?,
                         (None, frozen) => {
@@ -193,22 +202,38 @@ impl Transfer<'_> {
                             (passes::backward(&logits, &examples.labels, phase.label_smoothing)?, logits)
                         }
                     };
-                    let at = Progress { epoch: state.epoch, epochs: phase.epochs, step, steps_per_epoch: steps };
+                    let at =
+                        Progress { epoch: state.epoch, epochs: phase.epochs, step: state.step, steps_per_epoch: steps };
                     let lr = phase.lr * phase.schedule.factor(at);
                     optimizer.step(lr)?;
 
-                    let images = examples.labels.size()[0] as usize;
-                    let taken = Given { told: loss_and_correct(&loss, &logits, &examples.labels)?, images, lr };
-                    let before = given.replace(taken);
-                    let now = if model.device().is_cuda() && step + 1 < steps { None } else { given.take() };
-                    for given in [before, now].into_iter().flatten() {
-                        state.count(&given, steps, &mut clock, &keeper, log)?;
+                    // A GPU is still at it: meanwhile it is sent the next images, and only then asked how this step went.
+                    if model.device().is_cuda() {
+                        let waiting = Instant::now();
+                        let _ = batches.peek();
+                        state.running.waiting += waiting.elapsed().as_secs_f64();
                     }
+                    let troubles =
+                        [passes.as_mut().and_then(Passes::trouble), frozen.as_mut().and_then(FrozenPass::trouble)];
+                    troubles.into_iter().flatten().for_each(|trouble| log.warn(&unrecorded(&trouble)));
+                    let images = examples.labels.size()[0] as usize;
+                    let (value, right) = loss_and_correct(&loss, &logits, &examples.labels)?;
+                    if !value.is_finite() {
+                        return Err(diverged(value, &state, lr, &keeper));
+                    }
+                    log.step(&StepLog {
+                        phase: state.phase,
+                        epoch: state.epoch,
+                        step: state.step,
+                        steps,
+                        lr,
+                        loss: value,
+                        accuracy: right as f64 / images as f64,
+                        images,
+                    });
+                    state.tally(value, right, images, lr, &mut clock);
                     let stop = self.stop.load(Ordering::Relaxed);
-                    if stop || (step + 1 < steps && keeper.is_due()) {
-                        if let Some(given) = given.take() {
-                            state.count(&given, steps, &mut clock, &keeper, log)?;
-                        }
+                    if stop || (state.step < steps && keeper.is_due()) {
                         keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept(&last, &best))?;
                     }
                     if stop {
@@ -222,6 +247,7 @@ impl Transfer<'_> {
                     Eval::Features(features) => no_grad(|| model.head_eval(features))?.f_to_device(Device::Cpu)?,
                     Eval::Images(images) => images.logits(model, &mut again, log)?,
                 };
+                again.trouble().into_iter().for_each(|trouble| log.warn(&unrecorded(&trouble)));
                 let predictions = Predictions { logits, truth: self.eval.labels() };
                 let scores = predictions.scores()?;
                 let is_best = state.is_best(&scores);
@@ -236,14 +262,6 @@ impl Transfer<'_> {
                 if keeper.is_worth_it() {
                     keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept(&last, &best))?;
                 }
-            }
-            let troubles = [
-                passes.as_mut().and_then(Passes::trouble),
-                frozen.as_mut().and_then(FrozenPass::trouble),
-                again.trouble(),
-            ];
-            for trouble in troubles.into_iter().flatten() {
-                log.warn(&format!("{trouble}; it was done without a CUDA graph (`cuda_graphs = false` asks for none)"));
             }
             (state.phase, state.epoch) = (state.phase + 1, 0);
             if keeper.is_worth_it() {
@@ -316,43 +334,8 @@ enum Eval<'a> {
     Images(Evaluation<'a>),
 }
 
-/// A step that was given to the device.
-struct Given {
-    /// Its loss, and how many of its images were right, on the device.
-    told: Tensor,
-    images: usize,
-    lr: f64,
-}
-
 impl State {
-    /// Asks how the step went that comes next in the counting, and counts it.
-    fn count(
-        &mut self,
-        given: &Given,
-        steps: usize,
-        clock: &mut Instant,
-        keeper: &Checkpoint<'_>,
-        log: &mut dyn Log,
-    ) -> Result<(), TrainError> {
-        let &Given { ref told, images, lr } = given;
-        let (loss, correct) = read(told)?;
-        if !loss.is_finite() {
-            return Err(diverged(loss, self, lr, keeper));
-        }
-        log.step(&StepLog {
-            phase: self.phase,
-            epoch: self.epoch,
-            step: self.step,
-            steps,
-            lr,
-            loss,
-            accuracy: correct as f64 / images as f64,
-            images,
-        });
-        self.tally(loss, correct, images, lr, clock);
-        Ok(())
-    }
-
+    /// Counts a step that was just taken.
     fn tally(&mut self, loss: f64, correct: u64, images: usize, lr: f64, clock: &mut Instant) {
         self.running.loss += loss * images as f64;
         self.running.correct += correct;
@@ -427,17 +410,17 @@ fn groups(model: &Classifier, phase: &PhaseSpec, index: usize) -> Result<Vec<Par
     }
 }
 
-/// The loss, and how many of the batch are right: `[2]` f32 on the device, to be [`read`].
-pub(crate) fn loss_and_correct(loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<Tensor, TrainError> {
+/// The loss, and how many of the batch are right; read from the device together, since each reading waits for it.
+pub(crate) fn loss_and_correct(loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<(f64, u64), TrainError> {
     let right = logits.f_argmax(1, false)?.f_eq_tensor(labels)?.f_sum(Kind::Float)?;
-    Ok(Tensor::f_stack(&[loss.f_detach()?.f_to_kind(Kind::Float)?, right], 0)?)
-}
-
-/// What [`loss_and_correct`] made, read together, since each reading waits for the device.
-pub(crate) fn read(loss_and_correct: &Tensor) -> Result<(f64, u64), TrainError> {
-    let both = Vec::<f32>::try_from(loss_and_correct)?;
+    let both = Vec::<f32>::try_from(Tensor::f_stack(&[loss.f_detach()?.f_to_kind(Kind::Float)?, right], 0)?)?;
     let [loss, right] = both[..] else { unreachable!("two scalars were stacked") };
     Ok((f64::from(loss), right as u64))
+}
+
+/// What a user is told where work could not be recorded as a CUDA graph.
+fn unrecorded(trouble: &TrainError) -> String {
+    format!("{trouble}; it is done without a CUDA graph (`cuda_graphs = false` asks for none)")
 }
 
 /// What was predicted after the last epoch and after the best, where there was one.

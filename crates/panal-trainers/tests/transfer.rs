@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use common::{PLAIN, RANDOM, model, network, phases, run, split};
 use panal_models::{Classifier, ModelSpec};
 use panal_tensor::{DeviceChoice, Precision};
-use panal_trainers::{Outcome, Part, PhaseSpec, Silent, TrainError, Transfer};
+use panal_trainers::{Log, Outcome, Part, PhaseSpec, Silent, TrainError, Transfer};
 use tch::{Device, Kind, Tensor};
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -121,6 +121,15 @@ fn mixed_precision_learns_and_leaves_everything_that_is_kept_in_single_precision
     assert_eq!(outcome.last.logits.kind(), Kind::Float);
 }
 
+/// A run that goes as it was asked for.
+struct Unwarned;
+
+impl Log for Unwarned {
+    fn warn(&mut self, what: &str) {
+        panic!("{what}");
+    }
+}
+
 /// The loss of every epoch, in training and in evaluation, of a small run of `ops` on a device.
 fn losses(device: Device, ops: &str, phase: &str) -> Vec<f64> {
     let phases = phases(phase);
@@ -138,7 +147,7 @@ fn losses(device: Device, ops: &str, phase: &str) -> Vec<f64> {
         checkpoint: None,
         stop: &GO,
     };
-    let outcome = transfer.run(&mut model, &mut Silent).expect("a run");
+    let outcome = transfer.run(&mut model, &mut Unwarned).expect("a run");
     assert_eq!(outcome.images, 28 * outcome.epochs.len() as u64);
     outcome.epochs.iter().flat_map(|epoch| [epoch.train_loss, epoch.eval.loss]).collect()
 }

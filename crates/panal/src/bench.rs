@@ -9,7 +9,7 @@ use panal_data::transforms::{RandomHorizontalFlip, RandomResizedCrop, Size};
 use panal_data::{AugmentSpec, BadFiles, Cached, DataSource, ImageFolder, Loader, LoaderSpec, keyed_rng};
 use panal_models::{Arch, Classifier, ModelSpec};
 use panal_optim::{Optimizer, OptimizerSpec, ParamGroup};
-use panal_tensor::{SideStream, batch_to_tensors, device_name, peak_device_memory, pixels_for};
+use panal_tensor::{SideStream, batch_to_tensors, device_memory, device_name, pixels_for};
 use panal_trainers::Passes;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
@@ -124,7 +124,7 @@ fn step(args: &StepArgs, global: &Global) -> Result<Value> {
     let mode = if args.eval { "evaluation" } else { "training" };
     let graphs = if args.cuda_graphs { ", CUDA graphs" } else { "" };
     let what = format!("{arch}, {mode}, batch {batch}, {}{graphs}", args.precision);
-    let memory = if device.is_cuda() { peak_device_memory(device)? } else { peak_memory() };
+    let memory = device_memory(device)?.map(|memory| memory.most_held).or_else(peak_memory);
     Ok(report(&what, args.batch, &seconds[warm_up..], memory))
 }
 

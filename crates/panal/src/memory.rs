@@ -32,12 +32,12 @@ pub(crate) fn keep() {
     }
 }
 
-/// From now on asks for as much at a time as the largest tensors take that training on batches of so many images makes: what one of them leaves
-/// behind takes another then. MIMALLOC_ARENA_RESERVE says otherwise.
+/// From now on asks for memory by the size of a batch: a tensor that fits no stretch of memory has one of its own, and leaves a hole for smaller
+/// ones. MIMALLOC_ARENA_RESERVE says otherwise.
 #[allow(unsafe_code)]
 pub(crate) fn expect(images: usize, (height, width): (u32, u32)) {
-    // SAFETY: the call writes a whole number of the machine into mimalloc's table; a thread that asks for memory meanwhile reads it as it was
-    // or as it will be, and either is right.
+    // SAFETY: the call writes one aligned word of mimalloc's table, plain C as its own setters are; a thread that asks for memory meanwhile
+    // reads the one or the other value, and either is right.
     unsafe { mi_option_set_default(ARENA_RESERVE, stretch(images, height, width) as _) }
 }
 

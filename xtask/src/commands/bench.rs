@@ -88,7 +88,10 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let python = peer::python(args.python.as_deref(), &|text| stages.note(text))?;
     let scratch = tempfile::tempdir()?;
     let machine = Machine::here();
-    let gpu = args.place.device == "cuda";
+    let memory_gb = if args.place.device == "cuda" { machine::gpu_memory_gb() } else { Some(machine.memory_gb) };
+    if memory_gb.is_none() {
+        stages.note("nvidia-smi does not say how much memory the GPU has: rows that need much are left out");
+    }
     let tools = Tools {
         panal: binary,
         python: python.clone(),
@@ -98,7 +101,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         weights: if photographs { peer::weights(args.weights.as_deref(), "mobilenet_v2")? } else { PathBuf::new() },
         scratch: scratch.path().to_owned(),
         place: args.place.clone(),
-        memory_gb: if gpu { machine::gpu_memory_gb().unwrap_or_default() } else { machine.memory_gb },
+        memory_gb: memory_gb.unwrap_or_default(),
     };
 
     let folder = workspace::root().join("docs/benchmarks");

@@ -2,8 +2,8 @@
 
 use panal_data::Batch;
 use panal_tensor::{
-    CudaRegistration, DeviceChoice, TensorError, batch_to_tensors, device_name, libtorch_folder, libtorch_version,
-    peak_device_memory, pixels_for, probe, register_cuda, set_threads,
+    CudaRegistration, DeviceChoice, TensorError, batch_to_tensors, device_memory, device_name, libtorch_folder,
+    libtorch_version, pixels_for, probe, register_cuda, set_threads,
 };
 use tch::Device;
 
@@ -104,10 +104,16 @@ fn a_batch_reaches_a_cuda_device_from_page_locked_memory() {
     let got = batch_to_tensors(batch(pixels), device).unwrap();
     assert_eq!((got.0.device(), got.0.stride()), (device, want.0.stride()));
     assert!(got.0.to(Device::Cpu).equal(&want.0) && got.1.to(Device::Cpu).equal(&want.1));
-    assert!(peak_device_memory(device).unwrap().unwrap() > 0);
+    let memory = device_memory(device).unwrap().unwrap();
+    assert!(0 < memory.used && memory.used <= memory.most_used && memory.most_used <= memory.most_held, "{memory:?}");
+    assert!(memory.held <= memory.most_held && 0 < memory.free, "{memory:?}");
 }
 
 #[test]
-fn the_memory_of_a_cpu_is_not_told() {
-    assert_eq!(peak_device_memory(Device::Cpu).unwrap(), None);
+fn the_memory_of_a_device_that_is_none_is_not_told() {
+    assert_eq!(device_memory(Device::Cpu).unwrap(), None);
+    if DeviceChoice::Cuda(0).resolve().is_err() {
+        let error = device_memory(Device::Cuda(0)).unwrap_err().to_string();
+        assert!(error.starts_with("libtorch failed to ask for the memory of a CUDA device: "), "{error}");
+    }
 }

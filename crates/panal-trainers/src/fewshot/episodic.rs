@@ -12,7 +12,7 @@ use super::images::FewShotImages;
 use super::net::FewShotNet;
 use super::spec::{EpisodicSpec, wrong};
 use crate::checkpoint::{Checkpoint, CheckpointSpec};
-use crate::transfer::{loss_and_correct, read};
+use crate::transfer::loss_and_correct;
 use crate::{Log, StepLog, TrainError};
 
 /// What a method's own draws are keyed by.
@@ -141,7 +141,7 @@ impl Episodic<'_> {
             };
             let (loss, logits) = net.loss(&task, &mut keyed_rng(self.seed, &[METHOD_STREAM, number]))?;
             loss.f_div_scalar(tasks as f64)?.f_backward()?;
-            let (loss, right) = read(&loss_and_correct(&loss, &logits, &task.truth)?)?;
+            let (loss, right) = loss_and_correct(&loss, &logits, &task.truth)?;
             all_loss += loss / tasks as f64;
             all_accuracy += right as f64 / (logits.size()[0] * tasks as i64) as f64;
             if !all_loss.is_finite() {

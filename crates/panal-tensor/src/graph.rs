@@ -15,8 +15,8 @@ thread_local! {
     static STREAMS: RefCell<Vec<(i32, *mut c_void)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A stream of libtorch's pool, the same each time, on which everything runs that this thread gives a CUDA device while this lives; the device is the current one
-/// then. A graph can be recorded on no other stream. Of two, the later is to be dropped first.
+/// A stream of libtorch's pool, the same each time, on which everything runs that this thread gives a CUDA device while this lives; the device
+/// is the current one then. A graph can be recorded on no other stream. Of two, the later is to be dropped first.
 #[derive(Debug)]
 pub struct SideStream {
     device: i32,

@@ -110,18 +110,9 @@ pub fn evaluate(
     log: &mut dyn Log,
 ) -> Result<Predictions, TrainError> {
     check_outputs(model, split)?;
-    Ok(Predictions { logits: loaded_logits(model, split, batch, threads, log)?, truth: split.labels() })
-}
-
-fn loaded_logits(
-    model: &Classifier,
-    split: &Split,
-    batch: usize,
-    threads: Option<usize>,
-    log: &mut dyn Log,
-) -> Result<Tensor, TrainError> {
     let folded = model.folded()?;
-    over_images(model.device(), split, batch, threads, EVALUATION, log, |images| folded.logits(images))
+    let logits = over_images(model.device(), split, batch, threads, EVALUATION, log, |images| folded.logits(images))?;
+    Ok(Predictions { logits, truth: split.labels() })
 }
 
 const EVALUATION: &str = "evaluation";
@@ -155,7 +146,7 @@ impl<'a> Evaluation<'a> {
         log: &mut dyn Log,
     ) -> Result<Tensor, TrainError> {
         let Some(images) = &self.kept else {
-            return loaded_logits(model, self.split, self.batch, self.threads, log);
+            return Ok(evaluate(model, self.split, self.batch, self.threads, log)?.logits);
         };
         let work = || {
             let folded = model.folded()?;

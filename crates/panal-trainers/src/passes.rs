@@ -4,7 +4,7 @@ use panal_models::{Classifier, Masks};
 use panal_optim::Optimizer;
 use panal_tensor::{DeviceGraph, DeviceMemory, SideStream, TensorError, device_memory};
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use crate::TrainError;
 
@@ -115,8 +115,13 @@ impl<'a> Passes<'a> {
         }
         let (model, smoothing) = (self.model, self.label_smoothing);
         let prepare = || if first { Ok(()) } else { clear_gradients(model) };
-        let room = if first { check_room(model.device()) } else { Ok(()) };
-        match room.and_then(|()| Recorded::new(model, smoothing, [images, labels], masks, stream, prepare)) {
+        let recorded = || {
+            if first && let Some(memory) = device_memory(model.device())? {
+                check_room(memory)?;
+            }
+            Recorded::new(model, smoothing, [images, labels], masks, stream, prepare)
+        };
+        match recorded() {
             Ok(recorded) => {
                 self.recorded.push(recorded);
                 Ok(Some(self.recorded.len() - 1))
@@ -194,13 +199,10 @@ pub(crate) fn backward(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Resu
 }
 
 /// Refuses where there is no room for a graph, which keeps what a step takes, and for steps and evaluation beside it.
-fn check_room(device: Device) -> Result<(), TrainError> {
-    let Some(DeviceMemory { used, most_used, held, free, .. }) = device_memory(device)? else { return Ok(()) };
+fn check_room(memory: DeviceMemory) -> Result<(), TensorError> {
+    let DeviceMemory { used, most_used, held, free, .. } = memory;
     let (needed, free) = (most_used.saturating_sub(used), free + held.saturating_sub(used));
-    if free / 2 < needed {
-        return Err(TensorError::GraphRoom { needed, free }.into());
-    }
-    Ok(())
+    if free / 2 < needed { Err(TensorError::GraphRoom { needed, free }) } else { Ok(()) }
 }
 
 /// Makes every gradient 0, where it lies.
@@ -221,7 +223,7 @@ mod tests {
     use panal_models::ModelSpec;
     use panal_optim::{OptimizerSpec, ParamGroup};
     use panal_tensor::DeviceChoice;
-    use tch::Kind;
+    use tch::{Device, Kind};
 
     use super::*;
 
@@ -269,6 +271,15 @@ mod tests {
         let _ = backward(&logits, &labels, 0.0).unwrap();
         assert_eq!(gradients(&model), expected);
         assert_eq!(addresses(&model), places);
+    }
+
+    #[test]
+    fn a_graph_is_recorded_where_there_is_room_for_two_steps() {
+        // A step takes 600; 40 are kept for later.
+        let refused = |free| check_room(DeviceMemory { used: 100, most_used: 700, held: 140, most_held: 900, free });
+        assert!(refused(1160).is_ok());
+        let error = refused(1158).unwrap_err();
+        assert!(matches!(error, TensorError::GraphRoom { needed: 600, free: 1198 }), "{error}");
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Compiles `src/cuda.cpp` against the headers of the libtorch that torch-sys links.
+//! Compiles the C++ against the headers of the libtorch that torch-sys links.
 
 use std::env::{self, var_os};
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo::rerun-if-changed=src/cuda.cpp");
+    const SOURCES: [&str; 2] = ["src/batch_norm.cpp", "src/cuda.cpp"];
+    SOURCES.iter().chain(&["src/cuda.hpp"]).for_each(|file| println!("cargo::rerun-if-changed={file}"));
     let told = ["LIBTORCH_USE_PYTORCH", "LIBTORCH_INCLUDE", "LIBTORCH"];
     told.iter().for_each(|name| println!("cargo::rerun-if-env-changed={name}"));
     // Where torch-sys looks: what it was told, else beside the libraries, of which it says where they are.
@@ -17,11 +18,5 @@ fn main() {
         return;
     }
     let headers = root.map(|root| root.join("include"));
-    cc::Build::new()
-        .cpp(true)
-        .std("c++17")
-        .warnings(false)
-        .includes(headers)
-        .file("src/cuda.cpp")
-        .compile("panal_cuda");
+    cc::Build::new().cpp(true).std("c++17").warnings(false).includes(headers).files(SOURCES).compile("panal_cuda");
 }

@@ -1,7 +1,7 @@
 //! Conv-4, the small backbone of few-shot learning: four blocks of convolution, batch norm, ReLU and max-pool. What is done
 //! with its features lives in the trainers.
 
-use panal_tensor::{Doing, Store};
+use panal_tensor::{Activation, Doing, Store};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
@@ -293,7 +293,7 @@ impl ConvBlock {
     pub(crate) fn forward(&self, x: &Tensor, norms: Norms) -> Result<Tensor, TchError> {
         let x = self.conv.forward(x)?;
         let x = match norms {
-            Norms::Train => self.norm.train(&x)?,
+            Norms::Train => self.norm.train(&x, Activation::None)?,
             Norms::Inductive => self.norm.eval(&x)?,
             Norms::Transductive => self.norm.batch(&x)?,
         };

@@ -1,11 +1,11 @@
 //! EfficientNet-B0 to B7 as torchvision builds them (torchvision.models.efficientnet). The variants stand in `arch`.
 
-use panal_tensor::{Store, TensorError};
+use panal_tensor::{Activation, Store, TensorError};
 use tch::{TchError, Tensor};
 
 use crate::Stem;
 use crate::classifier::Backbone;
-use crate::layers::{Activation, Conv, ConvNorm, ConvSpec, NormSpec, Scope, multiple_of_8};
+use crate::layers::{Conv, ConvNorm, ConvSpec, NormSpec, Scope, multiple_of_8};
 use crate::mode::Mode;
 
 /// torchvision's default for every member of the family.

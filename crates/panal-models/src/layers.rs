@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use panal_tensor::{Init, Store, TensorError};
+use panal_tensor::{Activation, Doing, FusedNorm, Init, NormLayer, Store, TensorError};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::mode::Mode;
@@ -97,7 +97,7 @@ impl Conv {
         }
         let mut out = self.forward(x)?;
         let sum = shortcut.map(|shortcut| out.f_add_(shortcut)).transpose()?;
-        Activation::Relu.apply(sum.unwrap_or(out))
+        apply(Activation::Relu, sum.unwrap_or(out))
     }
 
     fn fused_relu(&self, x: &Tensor, shortcut: Option<&Tensor>) -> Result<Tensor, TchError> {
@@ -117,17 +117,20 @@ impl Conv {
     }
 
     /// One convolution that does what this one, which has no bias, and then `norm` in evaluation do: with
-    /// `s = gamma / sqrt(var + eps)`, the weights are `s w` and the bias is `beta - s mean`. Computed in f64.
-    pub(crate) fn folded(&self, norm: &BatchNorm) -> Result<Self, TchError> {
+    /// `s = gamma / sqrt(var + eps)`, the weights are `s w`, multiplied by `times`, and the bias is `beta - s mean`. `s` is computed in f64.
+    pub(crate) fn folded(&self, norm: &BatchNorm, times: Times) -> Result<Self, TchError> {
         let double = |tensor: &Tensor| tensor.f_to_kind(Kind::Double);
         let spread = double(&norm.running_var)?.f_add_scalar(norm.spec.eps)?.f_sqrt()?;
         let scale = double(&norm.weight)?.f_div(&spread)?;
         let bias = double(&norm.bias)?.f_sub(&double(&norm.running_mean)?.f_mul(&scale)?)?;
-        let weight = double(&self.weight)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
         let kind = self.weight.kind();
-        Ok(Self { weight: weight.f_to_kind(kind)?, bias: Some(bias.f_to_kind(kind)?), spec: self.spec })
+        let weight = times(&mut self.weight(), &scale.f_to_kind(kind)?.f_view([-1, 1, 1, 1])?)?;
+        Ok(Self { weight, bias: Some(bias.f_to_kind(kind)?), spec: self.spec })
     }
 }
+
+/// A product, in memory of its own or in that of the first factor.
+pub(crate) type Times = fn(&mut Tensor, &Tensor) -> Result<Tensor, TchError>;
 
 /// Batch norm with the statistics of `x` itself, and parameters from anywhere.
 pub(crate) fn batch_normalised(
@@ -164,6 +167,8 @@ pub(crate) struct BatchNorm {
     running_var: Tensor,
     num_batches_tracked: Tensor,
     spec: NormSpec,
+    /// On a CUDA device.
+    fused: Option<FusedNorm>,
 }
 
 impl BatchNorm {
@@ -175,6 +180,7 @@ impl BatchNorm {
             running_var: at.buffer("running_var", &Tensor::ones([channels], (Kind::Float, Device::Cpu)))?,
             num_batches_tracked: at.buffer(TRACKED, &Tensor::from(0i64))?,
             spec,
+            fused: FusedNorm::new(channels, at.store.device()).doing("make counters of batch norm")?,
         })
     }
 
@@ -188,10 +194,33 @@ impl BatchNorm {
         self.forward(x, false)
     }
 
-    /// Normalises with the batch's statistics, which also go into the running ones.
-    pub(crate) fn train(&self, x: &Tensor) -> Result<Tensor, TchError> {
+    /// Normalises with the batch's statistics, which also go into the running ones, then the activation.
+    pub(crate) fn train(&self, x: &Tensor, activation: Activation) -> Result<Tensor, TchError> {
+        let fused = self.fused.as_ref().map(|fused| fused.train(x, self.layer(), activation)).transpose()?;
+        fused.flatten().map_or_else(|| apply(activation, self.train_alone(x)?), Ok)
+    }
+
+    /// `relu(train(x) + shortcut)`, twice, for two uses: on a GPU their gradients are added where that costs nothing.
+    pub(crate) fn train_joined(&self, x: &Tensor, shortcut: &Tensor) -> Result<[Tensor; 2], TchError> {
+        let fused = self.fused.as_ref().map(|fused| fused.train_joined(x, shortcut, self.layer())).transpose()?;
+        fused.flatten().map_or_else(|| twice(apply(Activation::Relu, self.train_alone(x)?.f_add_(shortcut)?)?), Ok)
+    }
+
+    fn train_alone(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let _ = self.num_batches_tracked.shallow_clone().f_add_scalar_(1)?;
         self.forward(x, true)
+    }
+
+    fn layer(&self) -> NormLayer<'_> {
+        NormLayer {
+            weight: &self.weight,
+            bias: &self.bias,
+            running_mean: &self.running_mean,
+            running_var: &self.running_var,
+            batches: &self.num_batches_tracked,
+            momentum: self.spec.momentum,
+            eps: self.spec.eps,
+        }
     }
 
     /// Normalises with the batch's statistics; the running ones stay as they are.
@@ -209,27 +238,21 @@ impl BatchNorm {
 /// The last part of the name of batch norm's step counter, which older weight files lack.
 pub(crate) const TRACKED: &str = "num_batches_tracked";
 
-/// What follows a batch norm.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Activation {
-    None,
-    Relu,
-    Relu6,
-    Silu,
+/// Overwrites `x` where the gradient allows it.
+pub(crate) fn apply(activation: Activation, mut x: Tensor) -> Result<Tensor, TchError> {
+    match activation {
+        Activation::None => Ok(x),
+        Activation::Relu => x.f_relu_(),
+        Activation::Relu6 => x.f_relu6_(),
+        // Its gradient needs what it was given.
+        Activation::Silu if x.requires_grad() => x.f_silu(),
+        Activation::Silu => x.f_silu_(),
+    }
 }
 
-impl Activation {
-    /// Overwrites `x` where the gradient allows it.
-    pub(crate) fn apply(self, mut x: Tensor) -> Result<Tensor, TchError> {
-        match self {
-            Self::None => Ok(x),
-            Self::Relu => x.f_relu_(),
-            Self::Relu6 => x.f_relu6_(),
-            // Its gradient needs what it was given.
-            Self::Silu if x.requires_grad() => x.f_silu(),
-            Self::Silu => x.f_silu_(),
-        }
-    }
+/// Two handles on a tensor.
+pub(crate) fn twice(x: Tensor) -> Result<[Tensor; 2], TchError> {
+    Ok([x.shallow_clone(), x])
 }
 
 /// A convolution without bias, a batch norm and an activation.
@@ -270,8 +293,8 @@ impl ConvNorm {
         mode.activated(&self.conv, &self.norm, self.activation, x)
     }
 
-    /// `relu(forward(x) + shortcut)`, of a layer without an activation of its own.
-    pub(crate) fn residual(&self, x: &Tensor, shortcut: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
+    /// `relu(forward(x) + shortcut)`, of a layer without an activation of its own: twice, for two uses.
+    pub(crate) fn residual(&self, x: &Tensor, shortcut: &Tensor, mode: &mut dyn Mode) -> Result<[Tensor; 2], TchError> {
         mode.residual(&self.conv, &self.norm, x, shortcut)
     }
 }

@@ -1,11 +1,11 @@
 //! MobileNetV2 at width 1.0 as torchvision builds it (torchvision.models.mobilenetv2).
 
-use panal_tensor::{Store, TensorError};
+use panal_tensor::{Activation, Store, TensorError};
 use tch::{TchError, Tensor};
 
 use crate::Stem;
 use crate::classifier::Backbone;
-use crate::layers::{Activation, ConvNorm, ConvSpec, NormSpec, Scope};
+use crate::layers::{ConvNorm, ConvSpec, NormSpec, Scope};
 use crate::mode::Mode;
 
 /// Channels of the last convolution.

@@ -1,9 +1,10 @@
 //! Evaluation and training as types: the only places where the two differ are batch norm, dropout and stochastic depth.
 //! Evaluation with batch norm folded away is a third, in `folded`.
 
+use panal_tensor::Activation;
 use tch::{TchError, Tensor};
 
-use crate::layers::{Activation, BatchNorm, Conv};
+use crate::layers::{BatchNorm, Conv, apply, twice};
 use crate::masks::MaskSource;
 
 /// What a forward pass does where evaluation and training part.
@@ -19,12 +20,18 @@ pub(crate) trait Mode {
         activation: Activation,
         x: &Tensor,
     ) -> Result<Tensor, TchError> {
-        activation.apply(self.conv_norm(conv, norm, x)?)
+        apply(activation, self.conv_norm(conv, norm, x)?)
     }
 
-    /// `relu(conv_norm(x) + shortcut)`.
-    fn residual(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor, shortcut: &Tensor) -> Result<Tensor, TchError> {
-        Activation::Relu.apply(self.conv_norm(conv, norm, x)?.f_add_(shortcut)?)
+    /// `relu(conv_norm(x) + shortcut)`, twice, for two uses.
+    fn residual(
+        &mut self,
+        conv: &Conv,
+        norm: &BatchNorm,
+        x: &Tensor,
+        shortcut: &Tensor,
+    ) -> Result<[Tensor; 2], TchError> {
+        twice(apply(Activation::Relu, self.conv_norm(conv, norm, x)?.f_add_(shortcut)?)?)
     }
 
     /// Each element of `x` kept with probability `1 - p`.
@@ -56,7 +63,27 @@ pub(crate) struct Train<'a>(pub(crate) &'a mut dyn MaskSource);
 
 impl Mode for Train<'_> {
     fn conv_norm(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
-        norm.train(&conv.forward(x)?)
+        norm.train(&conv.forward(x)?, Activation::None)
+    }
+
+    fn activated(
+        &mut self,
+        conv: &Conv,
+        norm: &BatchNorm,
+        activation: Activation,
+        x: &Tensor,
+    ) -> Result<Tensor, TchError> {
+        norm.train(&conv.forward(x)?, activation)
+    }
+
+    fn residual(
+        &mut self,
+        conv: &Conv,
+        norm: &BatchNorm,
+        x: &Tensor,
+        shortcut: &Tensor,
+    ) -> Result<[Tensor; 2], TchError> {
+        norm.train_joined(&conv.forward(x)?, shortcut)
     }
 
     fn dropout(&mut self, x: Tensor, p: f64) -> Result<Tensor, TchError> {

@@ -1,7 +1,7 @@
 //! The projection head of self-supervised learning: a small network from features to the space in which a loss compares
 //! them. Which loss, and what becomes of the head afterwards, is the trainers' business.
 
-use panal_tensor::{Doing, Init, LoadOptions, Role, Store, Weights};
+use panal_tensor::{Activation, Doing, Init, LoadOptions, Role, Store, Weights};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -143,7 +143,7 @@ impl Projector {
     /// # Errors
     /// [`ModelError::Input`] for features of another form, [`ModelError::Tensor`] where the device fails.
     pub fn forward_train(&self, features: &Tensor) -> Result<Tensor, ModelError> {
-        self.forward(features, BatchNorm::train)
+        self.forward(features, |norm, x| norm.train(x, Activation::None))
     }
 
     /// The same in evaluation: nothing changes.

@@ -1,12 +1,12 @@
 //! ResNet, wide ResNet and ResNeXt as torchvision builds them (torchvision.models.resnet), and a narrow one in the same way. The
 //! variants stand in `arch`.
 
-use panal_tensor::{Store, TensorError};
+use panal_tensor::{Activation, Store, TensorError};
 use tch::{TchError, Tensor};
 
 use crate::Stem;
 use crate::classifier::Backbone;
-use crate::layers::{Activation, ConvNorm, ConvSpec, NormSpec, Scope};
+use crate::layers::{ConvNorm, ConvSpec, NormSpec, Scope, twice};
 use crate::mode::Mode;
 
 /// What the members of the family differ in.
@@ -102,15 +102,16 @@ impl Residual {
         Ok(Self { branch, downsample })
     }
 
-    fn forward(&self, x: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
-        let mut out = x.shallow_clone();
+    /// The input, as the result, twice: for the branch and for the shortcut.
+    fn forward(&self, [x, same]: [Tensor; 2], mode: &mut dyn Mode) -> Result<[Tensor; 2], TchError> {
+        let mut out = x;
         let (last, layers) = self.branch.split_last().expect("a branch has layers");
         for layer in layers {
             out = layer.forward(&out, mode)?;
         }
         match &self.downsample {
-            Some(shortcut) => last.residual(&out, &shortcut.forward(x, mode)?, mode),
-            None => last.residual(&out, x, mode),
+            Some(shortcut) => last.residual(&out, &shortcut.forward(&same, mode)?, mode),
+            None => last.residual(&out, &same, mode),
         }
     }
 }
@@ -151,9 +152,11 @@ impl Backbone for ResNet {
         if self.pool {
             x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
         }
+        let mut both = twice(x)?;
         for block in &self.blocks {
-            x = block.forward(&x, mode)?;
+            both = block.forward(both, mode)?;
         }
-        Ok(x)
+        let [maps, _] = both;
+        Ok(maps)
     }
 }

@@ -143,6 +143,9 @@ fn a_folded_network_has_no_gradient_and_its_head_goes_on_learning() {
     let _ = network.features_train(&x, &mut rng()).unwrap();
     assert_eq!(values(&folded.features(&x).unwrap()), values(&features), "the backbone is as it was when folded");
     assert_ne!(values(&network.folded().unwrap().features(&x).unwrap()), values(&features));
+    let expected = values(&network.forward_eval(&x).unwrap());
+    let folded = network.into_folded().unwrap();
+    assert!(distance(&values(&folded.logits(&x).unwrap()), &expected) < 1e-5);
     for wrong in [&[3, 40, 40][..], &[0, 3, 224, 224], &[100, 4, 224, 224]] {
         let error = folded.logits(&Tensor::zeros(wrong, (Kind::Float, Device::Cpu))).unwrap_err().to_string();
         assert!(error.contains(&format!("{wrong:?}")), "{error}");

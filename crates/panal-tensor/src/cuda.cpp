@@ -1,21 +1,20 @@
-// libtorch's CUDA graphs and streams, looked up by name in the libtorch_cuda.so that the program has opened, so that neither that
-// library nor CUDA's headers are needed to compile this, and its allocator. The names are those of libtorch 2.11: ATen/cuda/CUDAGraph.h,
-// torch/csrc/stable/c/shim.h and torch/csrc/inductor/aoti_torch/c/shim.h. No exception leaves this file: each function returns
-// null, or what went wrong, for the caller to free.
+// libtorch's CUDA graphs, streams and allocator.
+
+#include "cuda.hpp"
 
 #ifdef __linux__
 #include <ATen/ops/empty.h>
+#include <c10/core/AllocatorConfig.h>
 #include <c10/core/CachingDeviceAllocator.h>
-#include <dlfcn.h>
 #endif
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <exception>
-#include <string>
-#include <type_traits>
 #include <utility>
+
+using panal::call;
+using panal::caught;
+using panal::message;
 
 namespace {
 
@@ -24,46 +23,6 @@ using Pool = std::pair<unsigned long long, unsigned long long>;
 
 // cudaStreamCaptureModeThreadLocal: other threads may turn to the device meanwhile.
 constexpr int kThreadLocal = 1;
-
-char *message(const std::string &text) { return strdup(text.c_str()); }
-
-// Does `work`; what it throws becomes a message.
-template <typename Work>
-char *caught(Work work) {
-    try {
-        return work();
-    } catch (const std::exception &thrown) {
-        return strdup(thrown.what());
-    } catch (...) {
-        return strdup("an exception without a message");
-    }
-}
-
-// libtorch_cuda.so is opened on Linux alone.
-void *find([[maybe_unused]] const char *name) {
-#ifdef __linux__
-    return dlsym(RTLD_DEFAULT, name);
-#else
-    return nullptr;
-#endif
-}
-
-// Calls a function that returns Result; a member function takes its object first. A number that it returns is an error unless 0.
-template <typename Result, typename... Parameters>
-char *call(const char *name, Parameters... arguments) {
-    return caught([&]() -> char * {
-        const auto function = reinterpret_cast<Result (*)(Parameters...)>(find(name));
-        if (function == nullptr) {
-            return message(std::string("no libtorch_cuda.so is loaded that has ") + name);
-        }
-        if constexpr (std::is_void_v<Result>) {
-            function(arguments...);
-        } else if (function(arguments...) != 0) {
-            return message(std::string(name) + " failed; libtorch says why on standard error");
-        }
-        return nullptr;
-    });
-}
 
 // Does `work` with the allocator of CUDA devices.
 template <typename Work>
@@ -117,6 +76,21 @@ char *panal_stream_enter(void *stream, std::int32_t device, void **guard) {
 }
 
 char *panal_stream_leave(void *guard) { return call<std::int32_t>("aoti_torch_delete_cuda_stream_guard", guard); }
+
+// Frees the memory that cuBLAS has for each stream it was used on.
+char *panal_workspaces_clear() { return call<void>("_ZN2at4cuda21clearCublasWorkspacesEv"); }
+
+// Settings of libtorch's allocator, as in PYTORCH_ALLOC_CONF.
+char *panal_allocator_set([[maybe_unused]] const char *settings) {
+#ifdef __linux__
+    return caught([=]() -> char * {
+        c10::CachingAllocator::setAllocatorSettings(settings);
+        return nullptr;
+    });
+#else
+    return message("CUDA is opened on Linux alone");
+#endif
+}
 
 // Five numbers of bytes: in tensors now and at most, of the device now and at most, of all the allocator's pools together; and left on
 // the device, by the CUDA runtime.

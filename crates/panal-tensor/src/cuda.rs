@@ -39,6 +39,17 @@ pub fn device_memory(device: Device) -> Result<Option<DeviceMemory>, TensorError
     Ok(Some(DeviceMemory { used, most_used, held, most_held, free }))
 }
 
+/// Lets the GPU's memory grow in place, so that what is freed serves tensors of any size: a training step of a ResNet-50 on 64 images has 3.3 GB of
+/// the device then, and 4.0 in pieces. Unless the environment says how libtorch is to have its memory.
+#[cfg(target_os = "linux")]
+pub(crate) fn let_memory_grow() {
+    if ["PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"].iter().all(|name| std::env::var_os(name).is_none()) {
+        // SAFETY: the settings are a C string. Where they are refused, memory is had in pieces.
+        #[allow(unsafe_code)]
+        let _ = check(unsafe { ffi::panal_allocator_set(c"expandable_segments:True".as_ptr()) }, "set the allocator");
+    }
+}
+
 /// `[length]` f32 on the CPU, of any values, in page-locked memory, which libtorch keeps for the next one.
 #[allow(unsafe_code)]
 pub(crate) fn page_locked(length: usize) -> Result<Tensor, TensorError> {
@@ -83,6 +94,9 @@ pub(crate) mod ffi {
         pub(crate) fn panal_stream_wait(stream: *mut c_void, device: i32) -> *mut c_char;
         pub(crate) fn panal_stream_enter(stream: *mut c_void, device: i32, guard: *mut *mut c_void) -> *mut c_char;
         pub(crate) fn panal_stream_leave(guard: *mut c_void) -> *mut c_char;
+        pub(crate) fn panal_workspaces_clear() -> *mut c_char;
+        #[cfg(target_os = "linux")]
+        pub(crate) fn panal_allocator_set(settings: *const c_char) -> *mut c_char;
         pub(crate) fn panal_memory(device: i8, bytes: *mut i64) -> *mut c_char;
         pub(crate) fn panal_page_locked(length: i64, tensor: *mut *mut c_void) -> *mut c_char;
         pub(crate) fn free(message: *mut c_void);

@@ -226,14 +226,22 @@ impl fmt::Display for CudaRegistration {
     }
 }
 
-/// Opens `libtorch_cuda.so`, which registers the CUDA backend with libtorch, and leaves it open for good.
+/// Opens `libtorch_cuda.so`, which registers the CUDA backend with libtorch, and leaves it open for good. The GPU's memory grows in place then
+/// (libtorch's `expandable_segments`), unless `PYTORCH_ALLOC_CONF` or `PYTORCH_CUDA_ALLOC_CONF` is set, which libtorch reads.
 ///
 /// A program that was linked without it otherwise sees no GPU: the linker drops a library that no symbol needs. Looks
 /// beside the loaded `libtorch_cpu.so`, then along the program's run path. Done once; later calls repeat the answer. Call
 /// it, or [`DeviceChoice::resolve`], before any other use of CUDA. Does nothing but on Linux.
 pub fn register_cuda() -> &'static CudaRegistration {
     static DONE: OnceLock<CudaRegistration> = OnceLock::new();
-    DONE.get_or_init(open_cuda)
+    DONE.get_or_init(|| {
+        let registered = open_cuda();
+        #[cfg(target_os = "linux")]
+        if matches!(registered, CudaRegistration::AlreadyLoaded | CudaRegistration::Registered) {
+            crate::cuda::let_memory_grow();
+        }
+        registered
+    })
 }
 
 #[cfg(target_os = "linux")]
@@ -241,7 +249,7 @@ const CUDA_LIBRARY: &str = "libtorch_cuda.so";
 
 #[cfg(target_os = "linux")]
 fn open_cuda() -> CudaRegistration {
-    if mapped_library(CUDA_LIBRARY).is_some() {
+    if mapped_library(|name| name == CUDA_LIBRARY).is_some() {
         return CudaRegistration::AlreadyLoaded;
     }
     let beside = libtorch_folder().map(|folder| folder.join(CUDA_LIBRARY)).filter(|path| path.exists());
@@ -279,7 +287,7 @@ fn open_for_good(path: &Path) -> Result<(), String> {
 /// The folder of the `libtorch_cpu.so` that this process runs on. Linux only.
 #[must_use]
 pub fn libtorch_folder() -> Option<PathBuf> {
-    mapped_library("libtorch_cpu.so").and_then(|path| path.parent().map(Path::to_owned))
+    mapped_library(|name| name == "libtorch_cpu.so").and_then(|path| path.parent().map(Path::to_owned))
 }
 
 /// The version of the libtorch that this process runs on, as its files say, such as `2.11.0`. Linux only.
@@ -297,11 +305,11 @@ pub fn libtorch_version() -> Option<String> {
         .or_else(|| quoted("include/torch/csrc/api/include/torch/version.h", "#define TORCH_VERSION "))
 }
 
-/// Where a library of this file name is mapped into the process.
-fn mapped_library(name: &str) -> Option<PathBuf> {
+/// Where a library of such a file name is mapped into the process.
+pub(crate) fn mapped_library(is: impl Fn(&str) -> bool) -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let paths = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
-    paths.into_iter().find(|path| path.file_name().is_some_and(|file| file == name)).map(Path::to_owned)
+    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
+    paths.find(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(&is)).map(Path::to_owned)
 }
 
 /// The version of the NVIDIA driver; `None` where there is none.

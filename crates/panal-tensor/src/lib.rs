@@ -1,6 +1,7 @@
 //! The bridge to libtorch: devices, memory format, named parameters, weight files. No network, loss or training here.
 #![doc = include_str!("../README.md")]
 
+mod batch_norm;
 mod cuda;
 mod device;
 mod error;
@@ -8,11 +9,13 @@ mod graph;
 mod images;
 mod init;
 mod memory_format;
+mod nvrtc;
 mod precision;
 mod raw;
 mod store;
 mod weights;
 
+pub use batch_norm::{Activation, FusedNorm, NormLayer, fused_norm_works};
 pub use cuda::{DeviceMemory, device_memory};
 pub use device::{
     CudaRegistration, DeviceChoice, device_model, device_name, libtorch_folder, libtorch_version, probe, register_cuda,

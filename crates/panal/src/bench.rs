@@ -99,33 +99,39 @@ fn step(args: &StepArgs, global: &Global) -> Result<Value> {
     let images = args.precision.of(&pixels)?;
     drop(pixels);
     let labels = Tensor::f_zeros([batch], (Kind::Int64, device))?;
-    let folded = args.eval.then(|| network.folded()).transpose()?;
-    let groups = vec![ParamGroup { name: "all".into(), params: network.trainable(), lr_scale: 1.0 }];
-    let mut optimizer = Optimizer::new(&OptimizerSpec::default(), groups)?;
-    let stream = if args.cuda_graphs { SideStream::enter(device)? } else { None };
-    let mut passes = Passes::new(&network, 0.0, stream.as_ref());
-    let warm_up = if args.cuda_graphs { WARM_UP_GRAPHS } else { WARM_UP };
-    let mut seconds = Vec::new();
-    for number in 0..warm_up + args.steps {
-        let clock = Instant::now();
-        let last = if let Some(folded) = &folded {
-            folded.logits(&images)?
-        } else {
+    let seconds = if args.eval {
+        let folded = network.into_folded()?;
+        timed(WARM_UP, args.steps, |_| Ok(folded.logits(&images)?))?
+    } else {
+        let groups = vec![ParamGroup { name: "all".into(), params: network.trainable(), lr_scale: 1.0 }];
+        let mut optimizer = Optimizer::new(&OptimizerSpec::default(), groups)?;
+        let stream = if args.cuda_graphs { SideStream::enter(device)? } else { None };
+        let mut passes = Passes::new(&network, 0.0, stream.as_ref());
+        timed(if args.cuda_graphs { WARM_UP_GRAPHS } else { WARM_UP }, args.steps, |number| {
             let mut rng = keyed_rng(0, &[number as u64]);
             let (loss, _) = passes.run(&images, &labels, &mut optimizer, &mut rng)?;
             passes.trouble().map_or(Ok(()), Err)?;
             optimizer.step(1e-3)?;
-            loss
-        };
-        // A GPU works behind; reading a value waits for it.
-        let _ = last.f_sum(Kind::Float)?.f_to_device(Device::Cpu)?;
-        seconds.push(clock.elapsed().as_secs_f64());
-    }
+            Ok(loss)
+        })?
+    };
     let mode = if args.eval { "evaluation" } else { "training" };
     let graphs = if args.cuda_graphs { ", CUDA graphs" } else { "" };
     let what = format!("{arch}, {mode}, batch {batch}, {}{graphs}", args.precision);
     let memory = device_memory(device)?.map(|memory| memory.most_held).or_else(peak_memory);
-    Ok(report(&what, args.batch, &seconds[warm_up..], memory))
+    Ok(report(&what, args.batch, &seconds, memory))
+}
+
+/// Seconds of steps, each to the end of what it gave the device, after some that are not timed.
+fn timed(warm_up: usize, steps: usize, mut step: impl FnMut(usize) -> Result<Tensor>) -> Result<Vec<f64>> {
+    let mut seconds = Vec::new();
+    for number in 0..warm_up + steps {
+        let clock = Instant::now();
+        // A GPU works behind; reading a value waits for it.
+        let _ = step(number)?.f_sum(Kind::Float)?.f_to_device(Device::Cpu)?;
+        seconds.push(clock.elapsed().as_secs_f64());
+    }
+    Ok(seconds.split_off(warm_up))
 }
 
 /// Figures of what was measured; the memory, in bytes, is the most that was in use, of the GPU where steps ran on one.

@@ -35,15 +35,26 @@ pub(crate) fn loader_threads(global: &Global) -> Option<usize> {
     global.threads.map(usize::from)
 }
 
+/// Whether panal's own kernels run on a CUDA device.
+fn kernels(device: Device) -> String {
+    match panal_tensor::fused_norm_works(device) {
+        Ok(()) => "batch norm and activation in one kernel".to_owned(),
+        Err(error) => format!("libtorch's alone, which are slower: {error}"),
+    }
+}
+
 /// Multiplies a tensor on each device and says what came of it.
 pub(crate) fn run(global: &Global) -> Result<()> {
     let registered = panal_tensor::register_cuda();
     let libtorch = panal_tensor::libtorch_version().unwrap_or_else(|| "of unknown version".into());
     let try_device =
         |choice: DeviceChoice| match choice.resolve().and_then(|device| panal_tensor::probe(device).map(|()| device)) {
-            Ok(device) => {
-                json!({ "device": choice.to_string(), "usable": true, "name": panal_tensor::device_name(device) })
-            }
+            Ok(device) => json!({
+                "device": choice.to_string(),
+                "usable": true,
+                "name": panal_tensor::device_name(device),
+                "kernels": device.is_cuda().then(|| kernels(device)),
+            }),
             Err(error) => json!({ "device": choice.to_string(), "usable": false, "why": error.to_string() }),
         };
     let report = json!({
@@ -61,8 +72,9 @@ pub(crate) fn run(global: &Global) -> Result<()> {
     println!("libtorch {libtorch}, CUDA libraries: {registered}");
     for device in report["devices"].as_array().into_iter().flatten() {
         let state = device["name"].as_str().or(device["why"].as_str()).unwrap_or_default();
+        let kernels = device["kernels"].as_str().map(|kernels| format!("  {kernels}")).unwrap_or_default();
         println!(
-            "{:6}  {}  {state}",
+            "{:6}  {}  {state}{kernels}",
             device["device"].as_str().unwrap_or_default(),
             if device["usable"] == true { "works" } else { "no   " }
         );

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, anyhow, bail};
-use panal_data::{decode_image, is_image_name, keyed_rng};
+use panal_data::{Pipeline, decode_image, is_image_name, keyed_rng};
 use panal_models::Folded;
 use panal_tensor::pixels_to_tensor;
 use panal_trainers::TrainError;
@@ -35,20 +35,28 @@ struct ClassProbability<'a> {
     probability: f32,
 }
 
+/// What predicts.
+struct Network {
+    folded: Folded<'static>,
+    classes: Vec<String>,
+    pipeline: Pipeline,
+    device: Device,
+}
+
 pub(crate) fn run(args: &PredictArgs, global: &Global, console: &Console) -> Result<()> {
     let format = Format::of(args.out.as_deref(), global.json)?;
     let files = gather(&args.images)?;
     let device = device::choose(global)?;
-    let saved = saved::read(&args.model, device)?;
-    let network = saved.model.folded()?;
+    let Saved { card, model, pipeline } = saved::read(&args.model, device)?;
+    let network = Network { folded: model.into_folded()?, classes: card.classes, pipeline, device };
     let mut buffer = Vec::new();
-    let mut output = Output::open(args.out.as_deref(), format, args.top.min(saved.card.classes.len()))?;
+    let mut output = Output::open(args.out.as_deref(), format, args.top.min(network.classes.len()))?;
     let bar = console.bar(files.len() as u64, "{bar:24} {pos}/{len} images, {per_sec}, {eta} left");
     for (done, paths) in files.chunks(args.batch).enumerate() {
         if interrupt::stop().load(Ordering::Relaxed) {
             return Err(TrainError::Interrupted { steps: done as u64, checkpoint: None }.into());
         }
-        for prediction in predict(&saved, &network, paths, args, device, &mut buffer)? {
+        for prediction in predict(&network, paths, args, &mut buffer)? {
             output.write(&prediction)?;
         }
         bar.inc(paths.len() as u64);
@@ -90,16 +98,15 @@ pub(crate) fn gather(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 /// Predictions for the images at `paths`; those that cannot be decoded end it, or are left out with a warning.
 fn predict<'a>(
-    saved: &'a Saved,
-    network: &Folded<'_>,
+    network: &'a Network,
     paths: &[PathBuf],
     args: &PredictArgs,
-    device: Device,
     buffer: &mut Vec<f32>,
 ) -> Result<Vec<Prediction<'a>>> {
-    let (height, width) = saved.pipeline.size();
+    let pipeline = &network.pipeline;
+    let (height, width) = pipeline.size();
     let (height, width) = (height as usize, width as usize);
-    let (pipeline, place) = (&saved.pipeline, height * width * 3);
+    let place = height * width * 3;
     // Every image into its own place; those behind a bad one move up.
     buffer.resize(paths.len() * place, 0.0);
     let decode = |(pixels, path): (&mut [f32], &PathBuf)| {
@@ -121,10 +128,10 @@ fn predict<'a>(
     if kept.is_empty() {
         return Ok(Vec::new());
     }
-    let images = pixels_to_tensor(&buffer[..kept.len() * place], [kept.len(), height, width], device)?;
-    let probabilities = network.logits(&images)?.f_softmax(1, Kind::Float)?;
+    let images = pixels_to_tensor(&buffer[..kept.len() * place], [kept.len(), height, width], network.device)?;
+    let probabilities = network.folded.logits(&images)?.f_softmax(1, Kind::Float)?;
     let rows = Vec::<Vec<f32>>::try_from(probabilities.f_to_device(Device::Cpu)?)?;
-    kept.iter().zip(rows).map(|(path, row)| judge(path, &row, &saved.card.classes, args.top)).collect()
+    kept.iter().zip(rows).map(|(path, row)| judge(path, &row, &network.classes, args.top)).collect()
 }
 
 fn judge<'a>(path: &Path, probabilities: &[f32], classes: &'a [String], top: usize) -> Result<Prediction<'a>> {

@@ -13,6 +13,9 @@ pub(crate) const OLDEST_DRIVER: u32 = 580;
 pub(crate) struct Machine {
     pub(crate) os: String,
     pub(crate) processor: String,
+    /// The processor's family, model and stepping, where the system tells: virtual machines call many of them alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<String>,
     pub(crate) cores: usize,
     pub(crate) memory_gb: f64,
     /// Vector instructions that matter to speed, those that it has.
@@ -34,6 +37,7 @@ impl Machine {
             processor: field("model name")
                 .or_else(|| ask("sysctl", &["-n", "machdep.cpu.brand_string"]))
                 .unwrap_or_else(|| "unknown".to_owned()),
+            model: (|| Some([field("cpu family")?, field("model\t")?, field("stepping")?].join("/")))(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_gb: memory_gb(),
             vectors: ["avx2", "avx512f", "amx_tile", "asimd", "sve"]
@@ -47,8 +51,10 @@ impl Machine {
 
     /// Whether figures of the other can be held against those of this one, as far as can be told.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
-        (&self.processor, self.cores, &self.vectors, &self.gpus)
-            == (&other.processor, other.cores, &other.vectors, &other.gpus)
+        let models = self.model.as_ref().zip(other.model.as_ref());
+        models.is_none_or(|(one, another)| one == another)
+            && (&self.processor, self.cores, &self.vectors, &self.gpus)
+                == (&other.processor, other.cores, &other.vectors, &other.gpus)
     }
 }
 
@@ -141,6 +147,9 @@ mod tests {
         let machine = Machine::here();
         assert!(machine.is_like(&Machine { memory_gb: 1.0, ..Machine::here() }));
         assert!(!machine.is_like(&Machine { processor: "another".into(), ..Machine::here() }));
+        let model = |model: &str| Machine { model: Some(model.into()), ..Machine::here() };
+        assert!(!model("25/1/1").is_like(&model("25/17/1")));
+        assert!(model("25/1/1").is_like(&Machine { model: None, ..Machine::here() }), "an earlier record");
         assert!(!machine.is_like(&Machine { gpus: vec!["another".into()], ..Machine::here() }));
     }
 

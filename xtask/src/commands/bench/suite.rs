@@ -378,7 +378,9 @@ impl Suite {
                 let what = program.read.names().swap_remove(0);
                 let place = format!("{} of {}", number + 1, self.programs.len());
                 say(&format!("{}, round {round} of {rounds}, program {place}: {what}", self.name));
-                measured.rounds.push(program.run()?);
+                let figures = program.run()?;
+                figures.iter().for_each(|(name, figure)| say(&format!("  {name}: {figure:.1}")));
+                measured.rounds.push(figures);
             }
         }
         Ok(measured)

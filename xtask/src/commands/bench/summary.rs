@@ -28,19 +28,31 @@ pub(super) fn write(folder: &Path, readme: &Path) -> Result<()> {
     files::write(readme, &between(&whole, &table(&rows, false)).context("the README has no place for the benchmarks")?)
 }
 
-/// The newest comparison of every row, in the order of the suites.
+/// The newest comparison of every row, in the order of the suites and in that in which their rows were first measured; steps by their size.
 fn newest(records: &[Record]) -> Vec<(&Record, &Comparison)> {
-    let mut rows: Vec<(&Record, &Comparison)> = Vec::new();
+    let mut rows = Vec::new();
     for suite in Name::ALL {
-        let of_suite = records.iter().rev().filter(|record| record.suite == suite);
-        for (record, comparison) in of_suite.flat_map(|record| record.rows.iter().map(move |row| (record, row))) {
-            let known = rows.iter().any(|(other, row)| other.suite == suite && row.row == comparison.row);
-            if !known {
-                rows.push((record, comparison));
+        let mut of_suite: Vec<(&Record, &Comparison)> = Vec::new();
+        let measured = records.iter().filter(|record| record.suite == suite);
+        for newer in measured.flat_map(|record| record.rows.iter().map(move |row| (record, row))) {
+            match of_suite.iter_mut().find(|(_, row)| row.row == newer.1.row) {
+                Some(older) => *older = newer,
+                None => of_suite.push(newer),
             }
         }
+        if suite == Name::Step {
+            of_suite.sort_by_key(|(_, row)| by_size(&row.row));
+        }
+        rows.extend(of_suite);
     }
     rows
+}
+
+/// The parts of a row's name before and after its batch, with the batch as a number.
+fn by_size(row: &str) -> (&str, u32, &str) {
+    let parts = row.split_once(", batch ").unwrap_or((row, ""));
+    let (digits, rest) = parts.1.split_at(parts.1.find(|c: char| !c.is_ascii_digit()).unwrap_or(parts.1.len()));
+    (parts.0, digits.parse().unwrap_or_default(), rest)
 }
 
 /// A Markdown table: every row, or only the pipeline's and the lab's.
@@ -87,6 +99,20 @@ mod tests {
         assert_eq!(new, format!("a\n{BEGIN}new\n{END}b\n"));
         assert_eq!(between(&new, "new\n").unwrap(), new);
         assert_eq!(between("no place", "new\n"), None);
+    }
+
+    #[test]
+    fn rows_are_in_the_order_of_their_size() {
+        let ordered = [
+            "resnet18, evaluation, batch 2",
+            "resnet18, evaluation, batch 16",
+            "resnet18, evaluation, batch 16, memory",
+            "resnet18, evaluation, batch 256",
+            "resnet18, training, batch 1",
+            "resnet50",
+            "resnet50, training, batch 1",
+        ];
+        assert!(ordered.is_sorted_by_key(|row| by_size(row)));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A network for evaluation alone, every batch norm folded into the convolution before it. What a forward pass is lives
 //! with the families; here are only the two modes that fold and that use what was folded.
 
-use panal_tensor::{Activation, Doing};
 use std::ops::Deref;
 
+use panal_tensor::{Activation, Doing};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use crate::layers::{BatchNorm, Conv, Times, apply, twice};
@@ -53,7 +53,7 @@ impl Classifier {
         Ok(Folded { convolutions: self.fold(|weight, scale| weight.f_mul(scale))?, classifier: Held::Lent(self) })
     }
 
-    /// The same for good: the weights are folded where they lie, which takes no more memory.
+    /// The same for good: the weights are folded where they lie, which takes no more memory. Whoever holds one of the network's tensors sees that.
     ///
     /// # Errors
     /// [`ModelError::Tensor`] where the device fails.
@@ -171,7 +171,7 @@ impl Mode for Unfold<'_> {
         shortcut: &Tensor,
     ) -> Result<[Tensor; 2], TchError> {
         match self.0.next() {
-            Some(folded) => twice(folded.forward_relu(x, Some(shortcut))?),
+            Some(folded) => Ok(twice(folded.forward_relu(x, Some(shortcut))?)),
             None => Eval.residual(conv, norm, x, shortcut),
         }
     }

@@ -167,7 +167,7 @@ pub(crate) struct BatchNorm {
     running_var: Tensor,
     num_batches_tracked: Tensor,
     spec: NormSpec,
-    /// On a CUDA device.
+    /// Its kernels, on a CUDA device.
     fused: Option<FusedNorm>,
 }
 
@@ -203,7 +203,8 @@ impl BatchNorm {
     /// `relu(train(x) + shortcut)`, twice, for two uses: on a GPU their gradients are added where that costs nothing.
     pub(crate) fn train_joined(&self, x: &Tensor, shortcut: &Tensor) -> Result<[Tensor; 2], TchError> {
         let fused = self.fused.as_ref().map(|fused| fused.train_joined(x, shortcut, self.layer())).transpose()?;
-        fused.flatten().map_or_else(|| twice(apply(Activation::Relu, self.train_alone(x)?.f_add_(shortcut)?)?), Ok)
+        let alone = || Ok(twice(apply(Activation::Relu, self.train_alone(x)?.f_add_(shortcut)?)?));
+        fused.flatten().map_or_else(alone, Ok)
     }
 
     fn train_alone(&self, x: &Tensor) -> Result<Tensor, TchError> {
@@ -251,8 +252,8 @@ pub(crate) fn apply(activation: Activation, mut x: Tensor) -> Result<Tensor, Tch
 }
 
 /// Two handles on a tensor.
-pub(crate) fn twice(x: Tensor) -> Result<[Tensor; 2], TchError> {
-    Ok([x.shallow_clone(), x])
+pub(crate) fn twice(x: Tensor) -> [Tensor; 2] {
+    [x.shallow_clone(), x]
 }
 
 /// A convolution without bias, a batch norm and an activation.

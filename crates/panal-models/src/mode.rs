@@ -31,7 +31,7 @@ pub(crate) trait Mode {
         x: &Tensor,
         shortcut: &Tensor,
     ) -> Result<[Tensor; 2], TchError> {
-        twice(apply(Activation::Relu, self.conv_norm(conv, norm, x)?.f_add_(shortcut)?)?)
+        Ok(twice(apply(Activation::Relu, self.conv_norm(conv, norm, x)?.f_add_(shortcut)?)?))
     }
 
     /// Each element of `x` kept with probability `1 - p`.

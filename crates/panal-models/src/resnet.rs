@@ -152,7 +152,7 @@ impl Backbone for ResNet {
         if self.pool {
             x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
         }
-        let mut both = twice(x)?;
+        let mut both = twice(x);
         for block in &self.blocks {
             both = block.forward(both, mode)?;
         }

@@ -4,6 +4,7 @@
 
 #ifdef __linux__
 #include <ATen/core/grad_mode.h>
+#include <c10/core/DeviceGuard.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -25,7 +26,8 @@ struct PanalNormKernels {
     std::int32_t processors, width;
 };
 
-// A layer: f32 of `channels`, the number of batches (i64), and as many counters (i32) of 0, which belong to this layer alone.
+// A layer: dense f32 of `channels`, the number of batches (a scalar i64), and as many counters (i32) as channels, all 0, which belong to this
+// layer alone.
 struct PanalNormLayer {
     void *weight, *bias, *running_mean, *running_var, *batches, *counters;
     float momentum, eps;
@@ -75,12 +77,18 @@ Grid grid(const at::Tensor &x, const PanalNormKernels &kernels, Division divisio
             static_cast<unsigned>(down)};
 }
 
+// The stream that is current; none on a CPU, where tests stand in for the kernels.
+void *current_stream(const at::Tensor &x) {
+    static const auto current = reinterpret_cast<int (*)(std::int32_t, void **)>(panal::find("aoti_torch_get_current_cuda_stream"));
+    void *stream = nullptr;
+    TORCH_CHECK(!x.is_cuda() || (current != nullptr && current(x.device().index(), &stream) == 0), "there is no CUDA stream");
+    return stream;
+}
+
 // Gives a kernel to the stream that is current.
 template <typename... Arguments>
 void launch(const PanalNormKernels &kernels, void *kernel, const at::Tensor &x, const Grid &grid, Arguments... arguments) {
-    void *stream = nullptr;
-    const auto current = reinterpret_cast<int (*)(std::int32_t, void **)>(panal::find("aoti_torch_get_current_cuda_stream"));
-    TORCH_CHECK(current != nullptr && current(x.device().index(), &stream) == 0, "there is no CUDA stream");
+    void *stream = current_stream(x);
     void *pointers[] = {&arguments...};
     const int error = kernels.launch(kernel, grid.across, grid.down, 1, grid.packs, grid.rows, 1, 0, stream, pointers, nullptr);
     TORCH_CHECK(error == 0, "a kernel of batch norm could not be launched: CUDA error ", error);
@@ -89,6 +97,29 @@ void launch(const PanalNormKernels &kernels, void *kernel, const at::Tensor &x, 
 void *data(const at::Tensor &tensor) { return tensor.defined() ? tensor.data_ptr() : nullptr; }
 
 const at::Tensor &tensor(void *pointer) { return *static_cast<at::Tensor *>(pointer); }
+
+// Channels last, at an address that packs can be read from.
+at::Tensor in_packs(const at::Tensor &tensor) {
+    const at::Tensor dense = tensor.contiguous(kChannelsLast);
+    return reinterpret_cast<std::uintptr_t>(dense.data_ptr()) % 16 == 0 ? dense : dense.clone();
+}
+
+// Refuses what the kernels would read or write past, or take for something else.
+void check(const at::Tensor &x, const PanalNormLayer &layer) {
+    const auto is = [&](void *pointer, const char *name, at::ScalarType type, std::int64_t length) {
+        const at::Tensor &own = tensor(pointer);
+        TORCH_CHECK(own.scalar_type() == type && own.numel() == length && own.is_contiguous() && own.device() == x.device(), name,
+                    " of a batch norm over ", x.sizes(), " on ", x.device(), " is ", own.sizes(), " of ", own.scalar_type(), " on ",
+                    own.device(), ": it is to be ", length, " of ", type, " in a row, on the same device");
+    };
+    const std::int64_t channels = x.size(1);
+    is(layer.weight, "the weight", at::kFloat, channels);
+    is(layer.bias, "the bias", at::kFloat, channels);
+    is(layer.running_mean, "the running mean", at::kFloat, channels);
+    is(layer.running_var, "the running variance", at::kFloat, channels);
+    is(layer.batches, "the number of batches", at::kLong, 1);
+    is(layer.counters, "the array of counters", at::kInt, channels);
+}
 
 struct Activation {
     float low, high;
@@ -103,8 +134,8 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
     // With a shortcut the result comes twice, in the same memory, for two uses whose gradients are added where they are needed.
     static variable_list forward(AutogradContext *context, const at::Tensor &given, const at::Tensor &weight, const at::Tensor &bias,
                                  const std::optional<at::Tensor> &shortcut, const PanalNormLayer &layer, const PanalNormKernels *kernels) {
-        const at::Tensor x = given.contiguous(kChannelsLast);
-        const at::Tensor added = shortcut.has_value() ? shortcut->contiguous(kChannelsLast) : at::Tensor();
+        check(given, layer);
+        const at::Tensor x = in_packs(given), added = shortcut.has_value() ? in_packs(*shortcut) : at::Tensor();
         const at::Tensor y = at::empty_like(x), counters = tensor(layer.counters);
         const at::Tensor mean = floats(x, {x.size(1)}), inverse = floats(x, {x.size(1)});
         const int channels = static_cast<int>(x.size(1)), rows = static_cast<int>(x.numel() / channels), packs = channels / kernels->width;
@@ -122,7 +153,13 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
         context->saved_data["kernels"] = reinterpret_cast<std::int64_t>(kernels);
         context->saved_data["low"] = static_cast<double>(layer.low);
         context->saved_data["high"] = static_cast<double>(layer.high);
-        return added.defined() ? variable_list{y, y.variable_data()} : variable_list{y};
+        if (!added.defined()) {
+            return {y};
+        }
+        const at::Tensor same = y.variable_data();
+        // Whoever writes to either is found out in the backward pass.
+        torch::autograd::impl::set_version_counter(same, torch::autograd::impl::version_counter(y));
+        return {y, same};
     }
 
     static variable_list backward(AutogradContext *context, const variable_list &gradients) {
@@ -130,13 +167,17 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
         at::Tensor dy, also;
         for (const at::Tensor &gradient : gradients) {
             if (gradient.defined()) {
-                (dy.defined() ? also : dy) = gradient.contiguous(kChannelsLast);
+                (dy.defined() ? also : dy) = in_packs(gradient);
             }
         }
         if (!dy.defined()) {
             return variable_list(6);
         }
         const variable_list saved = context->get_saved_variables();
+        c10::OptionalDeviceGuard guard;
+        if (saved[0].is_cuda()) {
+            guard.reset_device(saved[0].device());
+        }
         const at::Tensor &x = saved[0], &y = saved[1], &mean = saved[2], &inverse = saved[3], &weight = saved[4], &bias = saved[5];
         const auto *kernels = reinterpret_cast<const PanalNormKernels *>(context->saved_data["kernels"].toInt());
         const auto bound = [&](const char *name) { return static_cast<float>(context->saved_data[name].toDouble()); };

@@ -9,6 +9,8 @@
 
 typedef long long int64;
 
+#define INFINITY __int_as_float(0x7f800000)
+
 // The first two are those of batch_norm.cpp.
 constexpr int kThreads = 256;
 // Packs of a block at most: with more the last block has more to sum, alone.
@@ -77,7 +79,7 @@ struct Activation {
         const float sigmoid = 1 / (1 + __expf(-z));
         return sigmoid * (1 + z * (1 - sigmoid));
 #else
-        return z <= low || z >= high ? 0 : 1;
+        return (z <= low && low > -INFINITY) || (z >= high && high < INFINITY) ? 0 : 1;
 #endif
     }
 };
@@ -212,7 +214,7 @@ __device__ bool sum_grid(float (&sums)[kSums], const Place &place, float *partia
 }
 
 // Mean and 1 / sqrt(variance + eps) of each channel; the running statistics and the number of batches follow. Sums are of the distances to
-// the first row, so that a mean far from 0 takes nothing from the variance.
+// the first row: a mean far from 0 takes nothing from the variance, unless that row lies hundreds of standard deviations off.
 extern "C" __global__ void __launch_bounds__(kThreads)
     statistics(const Pack *x, int rows, int packs, float *partial, unsigned int *done, float *mean, float *inverse,
                float *running_mean, float *running_var, int64 *batches, float momentum, float eps) {
@@ -238,7 +240,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     for (int i = 0; i < kWidth; ++i) {
         const int channel = place.channel + i;
         const float shift = sums[i] / rows;
-        const float variance = fmaxf(sums[kWidth + i] / rows - shift * shift, 0);
+        const float difference = sums[kWidth + i] / rows - shift * shift;
+        const float variance = difference < 0 ? 0 : difference;
         mean[channel] = first[i] + shift;
         inverse[channel] = rsqrtf(variance + eps);
         running_mean[channel] += momentum * (first[i] + shift - running_mean[channel]);

@@ -6,6 +6,7 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/AllocatorConfig.h>
 #include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/DeviceGuard.h>
 #endif
 
 #include <cstddef>
@@ -76,6 +77,32 @@ char *panal_stream_enter(void *stream, std::int32_t device, void **guard) {
 }
 
 char *panal_stream_leave(void *guard) { return call<std::int32_t>("aoti_torch_delete_cuda_stream_guard", guard); }
+
+// Makes a device the current one of this thread, until it is left.
+char *panal_device_enter([[maybe_unused]] std::int8_t device, [[maybe_unused]] void **guard) {
+#ifdef __linux__
+    return caught([=]() -> char * {
+        *guard = new c10::OptionalDeviceGuard(c10::Device(c10::DeviceType::CUDA, device));
+        return nullptr;
+    });
+#else
+    return message("CUDA is opened on Linux alone");
+#endif
+}
+
+char *panal_device_leave([[maybe_unused]] void *guard) {
+#ifdef __linux__
+    return caught([=]() -> char * {
+        delete static_cast<c10::OptionalDeviceGuard *>(guard);
+        return nullptr;
+    });
+#else
+    return nullptr;
+#endif
+}
+
+// Gives this thread the context of its current device, which libtorch leaves to the first use of the CUDA runtime.
+char *panal_device_bind(std::int8_t device) { return call<int>("cudaSetDevice", static_cast<int>(device)); }
 
 // Frees the memory that cuBLAS has for each stream it was used on.
 char *panal_workspaces_clear() { return call<void>("_ZN2at4cuda21clearCublasWorkspacesEv"); }

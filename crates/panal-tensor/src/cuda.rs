@@ -30,7 +30,7 @@ pub struct DeviceMemory {
 pub fn device_memory(device: Device) -> Result<Option<DeviceMemory>, TensorError> {
     let doing = "ask for the memory of a CUDA device";
     let Device::Cuda(number) = device else { return Ok(None) };
-    let number = i8::try_from(number).map_err(|_| TchError::Torch(format!("no device {number}"))).doing(doing)?;
+    let number = device_number(number, doing)?;
     let mut bytes = [0; 5];
     // SAFETY: there is room for the five numbers that are written.
     #[allow(unsafe_code)]
@@ -39,14 +39,46 @@ pub fn device_memory(device: Device) -> Result<Option<DeviceMemory>, TensorError
     Ok(Some(DeviceMemory { used, most_used, held, most_held, free }))
 }
 
-/// Lets the GPU's memory grow in place, so that what is freed serves tensors of any size: a training step of a ResNet-50 on 64 images has 3.3 GB of
-/// the device then, and 4.0 in pieces. Unless the environment says how libtorch is to have its memory.
-#[cfg(target_os = "linux")]
-pub(crate) fn let_memory_grow() {
+/// Whether the GPU's memory grows in place, so that what is freed serves tensors of any size: a training step of a ResNet-50 on 64 images has 3.3 GB
+/// of the device then, and 4.0 in pieces. Changes nothing where the environment says how libtorch is to have its memory.
+pub(crate) fn let_memory_grow(grow: bool) {
     if ["PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"].iter().all(|name| std::env::var_os(name).is_none()) {
+        let settings = if grow { c"expandable_segments:True" } else { c"expandable_segments:False" };
         // SAFETY: the settings are a C string. Where they are refused, memory is had in pieces.
         #[allow(unsafe_code)]
-        let _ = check(unsafe { ffi::panal_allocator_set(c"expandable_segments:True".as_ptr()) }, "set the allocator");
+        let _ = check(unsafe { ffi::panal_allocator_set(settings.as_ptr()) }, "set the allocator");
+    }
+}
+
+/// A CUDA device that is the current one of this thread, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct CurrentDevice(*mut c_void);
+
+impl CurrentDevice {
+    pub(crate) fn enter(number: usize) -> Result<Self, TensorError> {
+        let doing = "turn to a CUDA device";
+        let (number, mut guard) = (device_number(number, doing)?, null_mut());
+        // SAFETY: the pointer that is written to is valid for the call.
+        #[allow(unsafe_code)]
+        check(unsafe { ffi::panal_device_enter(number, &raw mut guard) }, doing)?;
+        Ok(Self(guard))
+    }
+
+    /// Gives this thread the device's context, for the driver's own functions; libtorch leaves that to the first use of the CUDA runtime.
+    pub(crate) fn bind(number: usize) -> Result<(), TensorError> {
+        let doing = "give a thread a CUDA device";
+        let number = device_number(number, doing)?;
+        // SAFETY: it takes a number.
+        #[allow(unsafe_code)]
+        check(unsafe { ffi::panal_device_bind(number) }, doing)
+    }
+}
+
+impl Drop for CurrentDevice {
+    fn drop(&mut self) {
+        // SAFETY: the guard is that of `enter`, on the thread that it is of.
+        #[allow(unsafe_code)]
+        let _ = check(unsafe { ffi::panal_device_leave(self.0) }, "turn back to another CUDA device");
     }
 }
 
@@ -61,6 +93,11 @@ pub(crate) fn page_locked(length: usize) -> Result<Tensor, TensorError> {
         check(ffi::panal_page_locked(length, &raw mut tensor), doing)?;
         Ok(Tensor::from_ptr(tensor.cast()))
     }
+}
+
+/// A device's number as libtorch has it.
+fn device_number(number: usize, doing: &str) -> Result<i8, TensorError> {
+    i8::try_from(number).map_err(|_| TchError::Torch(format!("no device {number}"))).doing(doing)
 }
 
 /// What a call came to; its message is freed.
@@ -94,8 +131,10 @@ pub(crate) mod ffi {
         pub(crate) fn panal_stream_wait(stream: *mut c_void, device: i32) -> *mut c_char;
         pub(crate) fn panal_stream_enter(stream: *mut c_void, device: i32, guard: *mut *mut c_void) -> *mut c_char;
         pub(crate) fn panal_stream_leave(guard: *mut c_void) -> *mut c_char;
+        pub(crate) fn panal_device_enter(device: i8, guard: *mut *mut c_void) -> *mut c_char;
+        pub(crate) fn panal_device_bind(device: i8) -> *mut c_char;
+        pub(crate) fn panal_device_leave(guard: *mut c_void) -> *mut c_char;
         pub(crate) fn panal_workspaces_clear() -> *mut c_char;
-        #[cfg(target_os = "linux")]
         pub(crate) fn panal_allocator_set(settings: *const c_char) -> *mut c_char;
         pub(crate) fn panal_memory(device: i8, bytes: *mut i64) -> *mut c_char;
         pub(crate) fn panal_page_locked(length: i64, tensor: *mut *mut c_void) -> *mut c_char;

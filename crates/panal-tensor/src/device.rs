@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use tch::{Cuda, Device, Kind, Tensor};
 
+use crate::cuda::let_memory_grow;
 use crate::error::{Doing, TensorError};
 
 /// The device that a user asks for: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
@@ -111,7 +112,13 @@ fn usable(device: Device) -> Result<Device, TensorError> {
     if !present {
         return Err(absent(None));
     }
-    match probe(device) {
+    let mut tried = probe(device);
+    if device.is_cuda() && matches!(tried, Err(TensorError::Torch { .. })) {
+        // Some virtual GPUs have no memory that grows.
+        let_memory_grow(false);
+        tried = probe(device);
+    }
+    match tried {
         Ok(()) => Ok(device),
         Err(error @ TensorError::DeviceWrong { .. }) => Err(error),
         Err(error) => Err(absent(Some(&error))),
@@ -227,7 +234,7 @@ impl fmt::Display for CudaRegistration {
 }
 
 /// Opens `libtorch_cuda.so`, which registers the CUDA backend with libtorch, and leaves it open for good. The GPU's memory grows in place then
-/// (libtorch's `expandable_segments`), unless `PYTORCH_ALLOC_CONF` or `PYTORCH_CUDA_ALLOC_CONF` is set, which libtorch reads.
+/// (libtorch's `expandable_segments`), unless the program had opened it before, or `PYTORCH_ALLOC_CONF` or `PYTORCH_CUDA_ALLOC_CONF` is set, which libtorch reads.
 ///
 /// A program that was linked without it otherwise sees no GPU: the linker drops a library that no symbol needs. Looks
 /// beside the loaded `libtorch_cpu.so`, then along the program's run path. Done once; later calls repeat the answer. Call
@@ -236,9 +243,8 @@ pub fn register_cuda() -> &'static CudaRegistration {
     static DONE: OnceLock<CudaRegistration> = OnceLock::new();
     DONE.get_or_init(|| {
         let registered = open_cuda();
-        #[cfg(target_os = "linux")]
-        if matches!(registered, CudaRegistration::AlreadyLoaded | CudaRegistration::Registered) {
-            crate::cuda::let_memory_grow();
+        if registered == CudaRegistration::Registered {
+            let_memory_grow(true);
         }
         registered
     })
@@ -278,10 +284,15 @@ fn open_for_good(path: &Path) -> Result<(), String> {
     // of the libtorch that is loaded already, and are meant to run at any time in a process (Python's torch does the same).
     // A libtorch_cuda.so of another version fails to find its symbols, which RTLD_NOW turns into an error here. No symbol
     // is looked up through the handle, and the library is never unloaded, so that what it registered stays valid.
-    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }
-        .map_err(|error| error.source().map_or_else(|| error.to_string(), ToString::to_string))?;
+    let library =
+        unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }.map_err(|error| why_not_opened(&error))?;
     std::mem::forget(library);
     Ok(())
+}
+
+/// The loader's own words.
+pub(crate) fn why_not_opened(error: &libloading::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// The folder of the `libtorch_cpu.so` that this process runs on. Linux only.

@@ -23,11 +23,12 @@ fn count_graphs(change: impl FnOnce(&mut usize)) {
     change(&mut GRAPHS.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
-/// Frees cuBLAS's memory of streams that are left, 33 MB each on an H100; unless there is a graph, which may play in it.
+/// Frees cuBLAS's memory of streams, 33 MB each on an H100, so that one that is left keeps none; unless there is a graph, which may play in it.
 fn clear_workspaces() {
     count_graphs(|graphs| {
         if *graphs == 0 {
-            // SAFETY: only graphs know where that memory lies. Where it cannot be freed it is kept.
+            // SAFETY: beside graphs, only a thread that is just giving the device a matrix product knows where that memory lies, and what this thread
+            // gave it is done; others are asked not to. Where it cannot be freed it is kept.
             #[allow(unsafe_code)]
             let _ = check(unsafe { ffi::panal_workspaces_clear() }, "free cuBLAS's memory");
         }
@@ -35,7 +36,8 @@ fn clear_workspaces() {
 }
 
 /// A stream of libtorch's pool, the same each time, on which everything runs that this thread gives a CUDA device while this lives; the device
-/// is the current one then. A graph can be recorded on no other stream. Of two, the later is to be dropped first.
+/// is the current one then. A graph can be recorded on no other stream. Of two, the later is to be dropped first. While one is entered or dropped, no other
+/// thread may give a CUDA device work.
 #[derive(Debug)]
 pub struct SideStream {
     device: i32,

@@ -15,7 +15,7 @@ mod raw;
 mod store;
 mod weights;
 
-pub use batch_norm::{Activation, FusedNorm, NormLayer, fused_norm_works};
+pub use batch_norm::{Activation, FusedNorm, NormLayer, fused_norm_trouble, fused_norm_works};
 pub use cuda::{DeviceMemory, device_memory};
 pub use device::{
     CudaRegistration, DeviceChoice, device_model, device_name, libtorch_folder, libtorch_version, probe, register_cuda,

@@ -4,9 +4,8 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 
 use libloading::Library;
-use tch::TchError;
 
-use crate::device::{libtorch_folder, mapped_library};
+use crate::device::{libtorch_folder, mapped_library, why_not_opened};
 
 /// Kernels of one compilation, loaded on the device that was current; they stay there for good.
 #[derive(Debug)]
@@ -22,12 +21,8 @@ pub(crate) struct Module<const N: usize> {
 /// Compiles a CUDA source with these macros defined, for the device that is current on this thread.
 ///
 /// # Errors
-/// [`TchError::Torch`] with the compiler's words, or what of the libraries is missing or fails.
-pub(crate) fn compile<const N: usize>(
-    source: &CStr,
-    macros: &[&str],
-    names: [&CStr; N],
-) -> Result<Module<N>, TchError> {
+/// The compiler's first word, or what of the libraries is missing or fails.
+pub(crate) fn compile<const N: usize>(source: &CStr, macros: &[&str], names: [&CStr; N]) -> Result<Module<N>, String> {
     let cuda = Cuda::open()?;
     let [major, minor, processors] = cuda.attributes([75, 76, 16])?;
     let mut options =
@@ -54,10 +49,10 @@ type Handle = *mut c_void;
 #[allow(unsafe_code)] // each call is of the type that NVRTC's and the driver's documentation gives it, with pointers that are valid for it
 impl Cuda {
     /// By way of the library that libtorch opens for this: it names both, and its run path leads to NVRTC.
-    fn open() -> Result<Self, TchError> {
+    fn open() -> Result<Self, String> {
         // SAFETY: the libraries' initialisers are meant to run at any time in a process; libtorch does the same.
-        let open = |path| unsafe { Library::new(path) }.map_err(|error| failed(error.to_string()));
-        let folder = libtorch_folder().ok_or_else(|| failed("where libtorch lies is not known"))?;
+        let open = |path| unsafe { Library::new(path) }.map_err(|error| why_not_opened(&error));
+        let folder = libtorch_folder().ok_or("where libtorch lies is not known")?;
         let library = open(folder.join("libcaffe2_nvrtc.so"))?;
         // NVRTC looks for this one along the library path alone, which need not lead to it.
         let nvrtc = mapped_library(|name| name.starts_with("libnvrtc"));
@@ -70,13 +65,13 @@ impl Cuda {
         Ok(Self(library))
     }
 
-    fn symbol<T>(&self, name: &str) -> Result<libloading::Symbol<'_, T>, TchError> {
+    fn symbol<T>(&self, name: &str) -> Result<libloading::Symbol<'_, T>, String> {
         // SAFETY: the callers below give each name the type of its function.
-        unsafe { self.0.get(name) }.map_err(|error| failed(error.to_string()))
+        unsafe { self.0.get(name) }.map_err(|error| why_not_opened(&error))
     }
 
     /// Attributes of the device that is current.
-    fn attributes<const N: usize>(&self, numbers: [c_int; N]) -> Result<[c_int; N], TchError> {
+    fn attributes<const N: usize>(&self, numbers: [c_int; N]) -> Result<[c_int; N], String> {
         let current = self.symbol::<unsafe extern "C" fn(*mut c_int) -> c_int>("cuCtxGetDevice")?;
         let ask = self.symbol::<unsafe extern "C" fn(*mut c_int, c_int, c_int) -> c_int>("cuDeviceGetAttribute")?;
         let (mut device, mut values) = (0, [0; N]);
@@ -88,7 +83,7 @@ impl Cuda {
     }
 
     /// The machine code of a source.
-    fn compile(&self, source: &CStr, options: &[String]) -> Result<Vec<u8>, TchError> {
+    fn compile(&self, source: &CStr, options: &[String]) -> Result<Vec<u8>, String> {
         type Create = unsafe extern "C" fn(
             *mut Handle,
             *const c_char,
@@ -113,7 +108,8 @@ impl Cuda {
             code => {
                 let log = self.text(program, ["nvrtcGetProgramLogSize", "nvrtcGetProgramLog"]).unwrap_or_default();
                 let log = String::from_utf8_lossy(&log);
-                Err(failed(format!("nvrtcCompileProgram gave {code}: {}", log.trim_matches(['\0', '\n']))))
+                let why = log.trim_matches(['\0', '\n']).lines().next().unwrap_or_default();
+                Err(format!("nvrtcCompileProgram gave error {code}: {why}"))
             }
         };
         let _ = unsafe { destroy(&raw mut program) };
@@ -121,7 +117,7 @@ impl Cuda {
     }
 
     /// What a program has to give: its length, and then itself.
-    fn text(&self, program: Handle, [length, itself]: [&str; 2]) -> Result<Vec<u8>, TchError> {
+    fn text(&self, program: Handle, [length, itself]: [&str; 2]) -> Result<Vec<u8>, String> {
         let ask = self.symbol::<unsafe extern "C" fn(Handle, *mut usize) -> c_int>(length)?;
         let get = self.symbol::<unsafe extern "C" fn(Handle, *mut c_char) -> c_int>(itself)?;
         let mut bytes = 0;
@@ -131,14 +127,14 @@ impl Cuda {
         Ok(text)
     }
 
-    fn load(&self, image: &[u8]) -> Result<Handle, TchError> {
+    fn load(&self, image: &[u8]) -> Result<Handle, String> {
         let load = self.symbol::<unsafe extern "C" fn(*mut Handle, *const c_void) -> c_int>("cuModuleLoadData")?;
         let mut module = null_mut();
         check("cuModuleLoadData", unsafe { load(&raw mut module, image.as_ptr().cast()) })?;
         Ok(module)
     }
 
-    fn kernel(&self, module: Handle, name: &CStr) -> Result<Handle, TchError> {
+    fn kernel(&self, module: Handle, name: &CStr) -> Result<Handle, String> {
         type Get = unsafe extern "C" fn(*mut Handle, Handle, *const c_char) -> c_int;
         let get = self.symbol::<Get>("cuModuleGetFunction")?;
         let mut kernel = null_mut();
@@ -147,10 +143,24 @@ impl Cuda {
     }
 }
 
-fn check(what: &str, code: c_int) -> Result<(), TchError> {
-    if code == 0 { Ok(()) } else { Err(failed(format!("{what} gave error {code}"))) }
+fn check(what: &str, code: c_int) -> Result<(), String> {
+    if code == 0 { Ok(()) } else { Err(format!("{what} gave error {code}")) }
 }
 
-fn failed(why: impl Into<String>) -> TchError {
-    TchError::Torch(why.into())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DeviceChoice;
+    use crate::cuda::CurrentDevice;
+
+    #[test]
+    fn what_is_missing_or_wrong_is_told_on_cuda_too() {
+        let cuda = DeviceChoice::Cuda(0).resolve().is_ok();
+        if cuda {
+            CurrentDevice::bind(0).unwrap();
+        }
+        let error = compile(c"extern \"C\" __global__ void f() { g(); }", &[], [c"f"]).unwrap_err();
+        let expected = if cuda { "identifier \"g\" is undefined" } else { "libcaffe2_nvrtc.so" };
+        assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+    }
 }

@@ -35,11 +35,21 @@ pub(crate) fn loader_threads(global: &Global) -> Option<usize> {
     global.threads.map(usize::from)
 }
 
-/// Whether panal's own kernels run on a CUDA device.
-fn kernels(device: Device) -> String {
-    match panal_tensor::fused_norm_works(device) {
-        Ok(()) => "batch norm and activation in one kernel".to_owned(),
-        Err(error) => format!("libtorch's alone, which are slower: {error}"),
+/// By whose kernels a CUDA device trains batch norms, in either precision.
+fn batch_norm(device: Device) -> Vec<String> {
+    let kernels = |precision: Precision| match panal_tensor::fused_norm_works(device, precision.kind()) {
+        Ok(()) => format!("{precision} by panal's kernels"),
+        Err(error) => format!("{precision} by libtorch's, which are slower: {error}"),
+    };
+    [Precision::F32, Precision::Bf16].map(kernels).to_vec()
+}
+
+/// Warns where training on a GPU was slower than it could be.
+pub(crate) fn tell_trouble() {
+    if let Some(why) = panal_tensor::fused_norm_trouble() {
+        tracing::warn!(
+            "batch norms were trained by libtorch's kernels, which are slower; panal's cannot be had: {why}"
+        );
     }
 }
 
@@ -53,7 +63,7 @@ pub(crate) fn run(global: &Global) -> Result<()> {
                 "device": choice.to_string(),
                 "usable": true,
                 "name": panal_tensor::device_name(device),
-                "kernels": device.is_cuda().then(|| kernels(device)),
+                "batch_norm": device.is_cuda().then(|| batch_norm(device)),
             }),
             Err(error) => json!({ "device": choice.to_string(), "usable": false, "why": error.to_string() }),
         };
@@ -72,12 +82,14 @@ pub(crate) fn run(global: &Global) -> Result<()> {
     println!("libtorch {libtorch}, CUDA libraries: {registered}");
     for device in report["devices"].as_array().into_iter().flatten() {
         let state = device["name"].as_str().or(device["why"].as_str()).unwrap_or_default();
-        let kernels = device["kernels"].as_str().map(|kernels| format!("  {kernels}")).unwrap_or_default();
         println!(
-            "{:6}  {}  {state}{kernels}",
+            "{:6}  {}  {state}",
             device["device"].as_str().unwrap_or_default(),
             if device["usable"] == true { "works" } else { "no   " }
         );
+        for precision in device["batch_norm"].as_array().into_iter().flatten() {
+            println!("               batch norm in {}", precision.as_str().unwrap_or_default());
+        }
     }
     println!("auto    {}", report["auto"].as_str().unwrap_or_default());
     Ok(())

@@ -72,7 +72,7 @@ fn end_where_nobody_reads() {
 fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
     interrupt::install()?;
     device::set_threads(cli.global.threads)?;
-    match &cli.command {
+    let done = match &cli.command {
         Command::Lab(args) => lab::run(args, &cli.global, console),
         Command::Train(args) => train::run(args, &cli.global, console),
         Command::Eval(args) => evaluate::run(args, &cli.global, console),
@@ -85,5 +85,7 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
         Command::Fewshot(command) => fewshot::run(command, &cli.global, console),
         Command::Runs(args) => runs::run(args, &cli.global),
         Command::Bench(bench) => bench::run(bench, &cli.global),
-    }
+    };
+    device::tell_trouble();
+    done
 }

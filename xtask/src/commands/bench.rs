@@ -117,31 +117,37 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let mut named = vec![(python, "python3"), (scratch.path().to_owned(), "$TMPDIR/bench")];
     named.extend(scripts.then_some((peers, "$PANAL_PEERS")));
     let mut records = Vec::new();
-    let measure = |name, rounds, wants: &dyn Fn(&str) -> bool, stages: &Stages| -> Result<_> {
-        let mut suite = suite::suite(name, &tools)?;
-        suite.keep(wants);
-        let measured = suite.run(rounds, &|text| stages.note(text))?;
-        let comparisons = Comparison::all(&suite, &measured)?;
-        comparisons.iter().for_each(|comparison| stages.note(&comparison.to_string()));
-        Ok((comparisons, measured))
-    };
-    for name in suites {
-        let (comparisons, measured) = measure(name, rounds, &|row| args.wants(name, row), &stages)?;
-        let record = Record {
+    let record = |suite, rows, programs: &[_]| -> Result<Record> {
+        Ok(Record {
             format: record::FORMAT,
-            suite: name,
+            suite,
             date: record::today()?,
             command: std::env::args().skip(1).fold("cargo xtask".to_owned(), |line, word| format!("{line} {word}")),
             machine: machine.clone(),
             versions: versions.clone(),
-            rows: comparisons,
-            programs: measured,
+            rows,
+            programs: programs.to_vec(),
+        })
+    };
+    let measure = |name, rounds, wants: &dyn Fn(&str) -> bool, stages: &Stages| -> Result<_> {
+        let mut suite = suite::suite(name, &tools)?;
+        suite.keep(wants);
+        let file = record(name, Vec::new(), &[])?.place(&folder)?;
+        // Each row as soon as it is complete: the next program may fail, or be stopped.
+        let mut keep = |measured: &[_]| {
+            let rows = Comparison::so_far(&suite, measured, rounds);
+            if args.quick || rows.is_empty() { Ok(()) } else { record(name, rows, measured)?.write(&file, &named) }
         };
-        // At once: the next suite may fail, or be stopped.
+        let measured = suite.run(rounds, &|text| stages.note(text), &mut keep)?;
+        let comparisons = Comparison::all(&suite, &measured, rounds)?;
+        comparisons.iter().for_each(|comparison| stages.note(&comparison.to_string()));
         if !args.quick {
-            stages.note(&format!("wrote {}", record.write(&folder, &named)?.display()));
+            stages.note(&format!("wrote {}", file.display()));
         }
-        records.push(record);
+        record(name, comparisons, &measured)
+    };
+    for name in suites {
+        records.push(measure(name, rounds, &|row| args.wants(name, row), &stages)?);
     }
 
     if args.quick {
@@ -150,8 +156,8 @@ pub(crate) fn main(args: &Args) -> Result<()> {
             let fallen = record.fallen(&before);
             if !fallen.is_empty() {
                 stages.note(&format!("{}: once more, what seems to have fallen", record.suite));
-                let (again, _) = measure(record.suite, 1, &|row| fallen.iter().any(|fall| fall.row == row), &stages)?;
-                record.take_better(again);
+                let again = measure(record.suite, 1, &|row| fallen.iter().any(|fall| fall.row == row), &stages)?;
+                record.take_better(again.rows);
             }
         }
     } else {

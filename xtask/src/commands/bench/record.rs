@@ -49,13 +49,16 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// Every row of a suite.
-    pub(super) fn all(suite: &Suite, measured: &[Measured]) -> Result<Vec<Self>> {
-        let rounds = measured.iter().map(|program| program.rounds.len()).min().unwrap_or_default();
-        let joined: Vec<Figures> = (0..rounds)
-            .map(|round| measured.iter().flat_map(|program| program.rounds[round].clone()).collect())
-            .collect();
+    /// Every row of a suite, after so many rounds.
+    pub(super) fn all(suite: &Suite, measured: &[Measured], rounds: u32) -> Result<Vec<Self>> {
+        let joined = joined(measured, rounds);
         suite.rows.iter().map(|row| Self::new(row, &joined)).collect()
+    }
+
+    /// The rows that are complete in the last of so many rounds.
+    pub(super) fn so_far(suite: &Suite, measured: &[Measured], rounds: u32) -> Vec<Self> {
+        let joined = joined(measured, rounds);
+        suite.rows.iter().filter_map(|row| Self::new(row, &joined).ok()).collect()
     }
 
     fn new(row: &Row, rounds: &[Figures]) -> Result<Self> {
@@ -88,6 +91,13 @@ impl Comparison {
     }
 }
 
+/// The figures of each round, as far as programs gave them.
+fn joined(measured: &[Measured], rounds: u32) -> Vec<Figures> {
+    let of_round = |round| measured.iter().filter_map(move |program| program.rounds.get(round)).flatten();
+    let named = |(name, figure): (&String, &f64)| (name.clone(), *figure);
+    (0..rounds as usize).map(|round| of_round(round).map(named).collect()).collect()
+}
+
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { row, unit, ours, peer, best_peer, ratio, ratio_low, ratio_high, .. } = self;
@@ -99,15 +109,18 @@ impl fmt::Display for Comparison {
 }
 
 impl Record {
-    /// Writes `<date>-<suite>.json`, never over an earlier record; gives the file. `named` are paths of this machine, and what the record calls them.
-    pub(super) fn write(&self, folder: &Path, named: &[(PathBuf, &'static str)]) -> Result<PathBuf> {
-        fs::create_dir_all(folder)?;
+    /// A place for it that no earlier record has: `<date>-<suite>.json`.
+    pub(super) fn place(&self, folder: &Path) -> Result<PathBuf> {
         let names = std::iter::once(String::new()).chain((2..).map(|n| format!("-{n}")));
         let mut files = names.map(|suffix| folder.join(format!("{}-{}{suffix}.json", self.date, self.suite)));
-        let file = files.find(|file| !file.exists()).context("no free name")?;
+        files.find(|file| !file.exists()).context("no free name")
+    }
+
+    /// Writes it, in place of what stands there. `named` are paths of this machine, and what the record calls them.
+    pub(super) fn write(&self, file: &Path, named: &[(PathBuf, &'static str)]) -> Result<()> {
+        fs::create_dir_all(file.parent().context("a record lies in a folder")?)?;
         let places = [named, &places()?].concat();
-        crate::files::write(&file, &(impersonal(&serde_json::to_string_pretty(self)?, &places) + "\n"))?;
-        Ok(file)
+        crate::files::write(file, &(impersonal(&serde_json::to_string_pretty(self)?, &places) + "\n"))
     }
 
     /// Takes what was measured once more in the place of what is here, where it is better beside its peer.
@@ -297,7 +310,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("2026-01-01-lab.json"), r#"{"date": "of format 1"}"#).unwrap();
         for (date, ratio) in [("2026-01-02", 3.0), ("2026-01-01", 1.0), ("2026-01-01", 2.0)] {
-            record(date, ratio).write(folder.path(), &[]).unwrap();
+            let record = record(date, ratio);
+            record.write(&record.place(folder.path()).unwrap(), &[]).unwrap();
         }
         let ratios: Vec<f64> = last(folder.path()).unwrap().iter().map(|record| record.rows[0].ratio).collect();
         assert_eq!(ratios, [1.0, 2.0, 3.0]);

@@ -118,7 +118,7 @@ pub(super) struct Suite {
 }
 
 /// What a program gave, round after round.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Measured {
     pub(super) command: String,
     pub(super) rounds: Vec<Figures>,
@@ -369,18 +369,26 @@ impl Suite {
         self.programs.retain(|program| program.read.names().iter().any(|name| needed.contains(&name)));
     }
 
-    /// Runs every program once a round.
-    pub(super) fn run(&self, rounds: u32, say: &dyn Fn(&str)) -> Result<Vec<Measured>> {
+    /// Runs every program once a round. After each of the last round `keep` has what is measured.
+    pub(super) fn run(
+        &self,
+        rounds: u32,
+        say: &dyn Fn(&str),
+        keep: &mut dyn FnMut(&[Measured]) -> Result<()>,
+    ) -> Result<Vec<Measured>> {
         let mut measured: Vec<Measured> =
             self.programs.iter().map(|program| Measured { command: program.words(), rounds: Vec::new() }).collect();
         for round in 1..=rounds {
-            for (number, (program, measured)) in self.programs.iter().zip(&mut measured).enumerate() {
+            for (number, program) in self.programs.iter().enumerate() {
                 let what = program.read.names().swap_remove(0);
                 let place = format!("{} of {}", number + 1, self.programs.len());
                 say(&format!("{}, round {round} of {rounds}, program {place}: {what}", self.name));
                 let figures = program.run()?;
                 figures.iter().for_each(|(name, figure)| say(&format!("  {name}: {figure:.1}")));
-                measured.rounds.push(figures);
+                measured[number].rounds.push(figures);
+                if round == rounds {
+                    keep(&measured)?;
+                }
             }
         }
         Ok(measured)
@@ -474,6 +482,7 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::bench::record::Comparison;
 
     fn figures(read: &Read, text: &str) -> Vec<(String, f64)> {
         read.figures(text, 2.0).unwrap().into_iter().collect()
@@ -545,6 +554,38 @@ mod tests {
         let commands: Vec<String> = step.programs.iter().map(Program::words).collect();
         assert_eq!(commands.len(), 2, "{commands:#?}");
         assert!(commands[1].ends_with("eager cpu f32"), "{commands:?}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn rows_that_are_complete_are_kept_when_a_later_program_fails() {
+        let program = |begin: &str, script: &str| Program {
+            program: "sh".into(),
+            args: vec!["-c".into(), script.into()],
+            read: Read::Lines(begin.into(), &["eager"]),
+        };
+        let row = |ours: &str, peer: &str| Row {
+            name: ours.into(),
+            unit: Unit::ImagesPerSecond,
+            ours: format!("{ours} eager"),
+            peers: vec![format!("{peer} eager")],
+            asked: None,
+        };
+        let print = "echo eager 2.0 img/s";
+        // The last one fails in the second round.
+        let place = tempfile::tempdir().unwrap();
+        let once = place.path().join("once");
+        fs::create_dir(&once).unwrap();
+        let fails = format!("{print}; rmdir {}", once.display());
+        let programs = vec![program("a ", print), program("b ", print), program("c ", &fails)];
+        let suite = Suite { name: Name::Step, rows: vec![row("a", "b"), row("c", "a")], programs };
+        let mut kept = Vec::new();
+        let mut keep = |measured: &[Measured]| {
+            kept.push(Comparison::so_far(&suite, measured, 2).len());
+            Ok(())
+        };
+        assert!(suite.run(2, &|_| (), &mut keep).is_err());
+        assert_eq!(kept, [0, 1]);
     }
 
     #[test]

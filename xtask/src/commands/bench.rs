@@ -66,7 +66,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     if args.place.cuda_graphs && args.place.device != "cuda" {
         bail!("--cuda-graphs needs --device cuda: the CPU has none");
     }
-    let mut stages = Stages::new(if args.functions { 3 } else { 6 });
+    let mut stages = Stages::new(if args.functions { 2 } else { 4 });
     let libtorch = setup::ready(&mut stages, false)?;
     if args.functions {
         stages.begin("benches", "cargo bench of the crates that have benches");
@@ -133,16 +133,21 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         let mut suite = suite::suite(name, &tools)?;
         suite.keep(wants);
         let file = record(name, Vec::new(), &[])?.place(&folder)?;
-        // Each row as soon as it is complete: the next program may fail, or be stopped.
+        // Each row as soon as it is complete, with the tables: the next program may fail, or be stopped.
         let mut keep = |measured: &[_]| {
             let rows = Comparison::so_far(&suite, measured, rounds);
-            if args.quick || rows.is_empty() { Ok(()) } else { record(name, rows, measured)?.write(&file, &named) }
+            if args.quick || rows.is_empty() {
+                return Ok(());
+            }
+            record(name, rows, measured)?.write(&file, &named)?;
+            summary::write(&folder, &workspace::root().join("README.md"))
         };
         let measured = suite.run(rounds, &|text| stages.note(text), &mut keep)?;
         let comparisons = Comparison::all(&suite, &measured, rounds)?;
         comparisons.iter().for_each(|comparison| stages.note(&comparison.to_string()));
-        if !args.quick {
-            stages.note(&format!("wrote {}", file.display()));
+        if !args.quick && !comparisons.is_empty() {
+            stages
+                .note(&format!("wrote {}, and the tables in docs/benchmarks/README.md and README.md", file.display()));
         }
         record(name, comparisons, &measured)
     };
@@ -160,9 +165,6 @@ pub(crate) fn main(args: &Args) -> Result<()> {
                 record.take_better(again.rows);
             }
         }
-    } else {
-        stages.begin("record", "docs/benchmarks/README.md, and the table in README.md");
-        summary::write(&folder, &workspace::root().join("README.md"))?;
     }
     let fallen: Vec<String> = records.iter().flat_map(|record| record.fallen(&before)).map(|fall| fall.text).collect();
     stages.end();

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use panal_tensor::{Activation, Doing};
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use crate::layers::{BatchNorm, Conv, Times, apply, twice};
+use crate::layers::{Conv, ConvNorm, Times, apply, twice};
 use crate::mode::{Eval, Mode};
 use crate::{Classifier, ModelError};
 
@@ -121,11 +121,11 @@ struct Fold {
 }
 
 impl Mode for Fold {
-    fn conv_norm(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
-        let folded = conv.folded(norm, self.times)?;
+    fn layer(&mut self, layer: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        let folded = layer.conv.folded(&layer.norm, self.times)?;
         let out = folded.forward(x);
         self.folded.push(folded);
-        out
+        apply(layer.activation, out?)
     }
 
     fn dropout(&mut self, x: Tensor, p: f64) -> Result<Tensor, TchError> {
@@ -141,38 +141,19 @@ impl Mode for Fold {
 struct Unfold<'a>(std::slice::Iter<'a, Conv>);
 
 impl Mode for Unfold<'_> {
-    fn conv_norm(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
-        match self.0.next() {
-            Some(folded) => folded.forward(x),
-            // A pass has the same layers whatever the image, so this is never so; but it would be right.
-            None => Eval.conv_norm(conv, norm, x),
-        }
-    }
-
-    fn activated(
-        &mut self,
-        conv: &Conv,
-        norm: &BatchNorm,
-        activation: Activation,
-        x: &Tensor,
-    ) -> Result<Tensor, TchError> {
-        match (activation, self.0.next()) {
+    fn layer(&mut self, layer: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        match (layer.activation, self.0.next()) {
             (Activation::Relu, Some(folded)) => folded.forward_relu(x, None),
-            (_, Some(folded)) => apply(activation, folded.forward(x)?),
-            (_, None) => Eval.activated(conv, norm, activation, x),
+            (activation, Some(folded)) => apply(activation, folded.forward(x)?),
+            // A pass has the same layers whatever the image, so this is never so; but it would be right.
+            (_, None) => Eval.layer(layer, x),
         }
     }
 
-    fn residual(
-        &mut self,
-        conv: &Conv,
-        norm: &BatchNorm,
-        x: &Tensor,
-        shortcut: &Tensor,
-    ) -> Result<[Tensor; 2], TchError> {
+    fn residual(&mut self, layer: &ConvNorm, x: &Tensor, shortcut: &Tensor) -> Result<[Tensor; 2], TchError> {
         match self.0.next() {
             Some(folded) => Ok(twice(folded.forward_relu(x, Some(shortcut))?)),
-            None => Eval.residual(conv, norm, x, shortcut),
+            None => Eval.residual(layer, x, shortcut),
         }
     }
 

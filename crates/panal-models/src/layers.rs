@@ -259,9 +259,9 @@ pub(crate) fn twice(x: Tensor) -> [Tensor; 2] {
 /// A convolution without bias, a batch norm and an activation.
 #[derive(Debug)]
 pub(crate) struct ConvNorm {
-    conv: Conv,
-    norm: BatchNorm,
-    activation: Activation,
+    pub(crate) conv: Conv,
+    pub(crate) norm: BatchNorm,
+    pub(crate) activation: Activation,
 }
 
 impl ConvNorm {
@@ -291,12 +291,7 @@ impl ConvNorm {
     }
 
     pub(crate) fn forward(&self, x: &Tensor, mode: &mut dyn Mode) -> Result<Tensor, TchError> {
-        mode.activated(&self.conv, &self.norm, self.activation, x)
-    }
-
-    /// `relu(forward(x) + shortcut)`, of a layer without an activation of its own: twice, for two uses.
-    pub(crate) fn residual(&self, x: &Tensor, shortcut: &Tensor, mode: &mut dyn Mode) -> Result<[Tensor; 2], TchError> {
-        mode.residual(&self.conv, &self.norm, x, shortcut)
+        mode.layer(self, x)
     }
 }
 

@@ -4,34 +4,17 @@
 use panal_tensor::Activation;
 use tch::{TchError, Tensor};
 
-use crate::layers::{BatchNorm, Conv, apply, twice};
+use crate::layers::{ConvNorm, apply, twice};
 use crate::masks::MaskSource;
 
 /// What a forward pass does where evaluation and training part.
 pub(crate) trait Mode {
-    /// A convolution of `x: [N, C, H, W]`, then batch norm.
-    fn conv_norm(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError>;
+    /// A layer over `x: [N, C, H, W]`.
+    fn layer(&mut self, layer: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError>;
 
-    /// The same, and then an activation.
-    fn activated(
-        &mut self,
-        conv: &Conv,
-        norm: &BatchNorm,
-        activation: Activation,
-        x: &Tensor,
-    ) -> Result<Tensor, TchError> {
-        apply(activation, self.conv_norm(conv, norm, x)?)
-    }
-
-    /// `relu(conv_norm(x) + shortcut)`, twice, for two uses.
-    fn residual(
-        &mut self,
-        conv: &Conv,
-        norm: &BatchNorm,
-        x: &Tensor,
-        shortcut: &Tensor,
-    ) -> Result<[Tensor; 2], TchError> {
-        Ok(twice(apply(Activation::Relu, self.conv_norm(conv, norm, x)?.f_add_(shortcut)?)?))
+    /// `relu(layer(x) + shortcut)`, of a layer without an activation of its own: twice, for two uses.
+    fn residual(&mut self, layer: &ConvNorm, x: &Tensor, shortcut: &Tensor) -> Result<[Tensor; 2], TchError> {
+        Ok(twice(apply(Activation::Relu, self.layer(layer, x)?.f_add_(shortcut)?)?))
     }
 
     /// Each element of `x` kept with probability `1 - p`.
@@ -45,8 +28,8 @@ pub(crate) trait Mode {
 pub(crate) struct Eval;
 
 impl Mode for Eval {
-    fn conv_norm(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
-        norm.eval(&conv.forward(x)?)
+    fn layer(&mut self, layer: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        apply(layer.activation, layer.norm.eval(&layer.conv.forward(x)?)?)
     }
 
     fn dropout(&mut self, x: Tensor, _: f64) -> Result<Tensor, TchError> {
@@ -62,28 +45,12 @@ impl Mode for Eval {
 pub(crate) struct Train<'a>(pub(crate) &'a mut dyn MaskSource);
 
 impl Mode for Train<'_> {
-    fn conv_norm(&mut self, conv: &Conv, norm: &BatchNorm, x: &Tensor) -> Result<Tensor, TchError> {
-        norm.train(&conv.forward(x)?, Activation::None)
+    fn layer(&mut self, layer: &ConvNorm, x: &Tensor) -> Result<Tensor, TchError> {
+        layer.norm.train(&layer.conv.forward(x)?, layer.activation)
     }
 
-    fn activated(
-        &mut self,
-        conv: &Conv,
-        norm: &BatchNorm,
-        activation: Activation,
-        x: &Tensor,
-    ) -> Result<Tensor, TchError> {
-        norm.train(&conv.forward(x)?, activation)
-    }
-
-    fn residual(
-        &mut self,
-        conv: &Conv,
-        norm: &BatchNorm,
-        x: &Tensor,
-        shortcut: &Tensor,
-    ) -> Result<[Tensor; 2], TchError> {
-        norm.train_joined(&conv.forward(x)?, shortcut)
+    fn residual(&mut self, layer: &ConvNorm, x: &Tensor, shortcut: &Tensor) -> Result<[Tensor; 2], TchError> {
+        layer.norm.train_joined(&layer.conv.forward(x)?, shortcut)
     }
 
     fn dropout(&mut self, x: Tensor, p: f64) -> Result<Tensor, TchError> {

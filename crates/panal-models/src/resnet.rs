@@ -110,8 +110,11 @@ impl Residual {
             out = layer.forward(&out, mode)?;
         }
         match &self.downsample {
-            Some(shortcut) => last.residual(&out, &shortcut.forward(&same, mode)?, mode),
-            None => last.residual(&out, &same, mode),
+            Some(shortcut) => {
+                let shortcut = shortcut.forward(&same, mode)?;
+                mode.residual(last, &out, &shortcut)
+            }
+            None => mode.residual(last, &out, &same),
         }
     }
 }

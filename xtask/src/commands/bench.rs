@@ -1,6 +1,7 @@
 //! `bench`: panal and a peer in turn on this machine, suite by suite; dated records are kept, and a fall is seen.
 
 mod peer;
+mod program;
 mod record;
 mod suite;
 mod summary;

@@ -1,6 +1,7 @@
 //! The dated record of one suite: the machine, the versions, the commands, the raw figures, the ratios; and whether a row fell.
 
-use super::suite::{Figures, Measured, Name, Row, Suite, Unit, median};
+use super::program::{Figures, Measured, median};
+use super::suite::{Name, Row, Suite, Unit};
 use crate::machine::Machine;
 use crate::process;
 use crate::workspace;

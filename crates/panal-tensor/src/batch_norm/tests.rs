@@ -1,0 +1,306 @@
+//! Batch norm held against libtorch's in double precision: by the kernels on a CUDA device, by their stand-ins on the CPU.
+
+use super::*;
+use crate::{DeviceChoice, DeviceGraph, SideStream, channels_last};
+
+/// The CPU, where `host` stands in for the kernels, and a CUDA device where there is one. There is neither but on Linux.
+fn devices() -> Vec<Device> {
+    let cuda = DeviceChoice::Cuda(0).resolve().ok();
+    if cuda.is_none() {
+        eprintln!("skipped on CUDA: no device");
+    }
+    [cfg!(target_os = "linux").then_some(Device::Cpu), cuda].into_iter().flatten().collect()
+}
+
+fn cuda() -> Option<Device> {
+    devices().pop().filter(|device| device.is_cuda())
+}
+
+/// A layer's weight, bias, running mean, running variance and number of batches, and itself.
+struct Layer {
+    tensors: [Tensor; 5],
+    fused: FusedNorm,
+}
+
+impl Layer {
+    fn new(channels: i64, device: Device) -> Self {
+        let floats = (Kind::Float, device);
+        let learned = |tensor: Tensor| tensor.set_requires_grad(true);
+        let tensors = [
+            learned(Tensor::rand([channels], floats) + 0.5),
+            learned(Tensor::randn([channels], floats)),
+            Tensor::zeros([channels], floats),
+            Tensor::ones([channels], floats),
+            Tensor::zeros([], (Kind::Int64, device)),
+        ];
+        Self { tensors, fused: FusedNorm { counters: Tensor::zeros([channels], (Kind::Int, device)) } }
+    }
+
+    fn layer(&self) -> NormLayer<'_> {
+        let [weight, bias, running_mean, running_var, batches] = &self.tensors;
+        NormLayer { weight, bias, running_mean, running_var, batches, momentum: 0.1, eps: 1e-5 }
+    }
+
+    fn run(&self, x: &Tensor, shortcut: Option<&Tensor>, activation: Activation) -> Result<Vec<Tensor>, TchError> {
+        let results = match x.device() {
+            Device::Cpu => self
+                .fused
+                .compute(host::kernels(), x, shortcut, self.layer(), activation)
+                .map_err(|error| TchError::Torch(error.to_string()))?,
+            _ => self.fused.run(x, shortcut, self.layer(), activation)?.expect("kernels"),
+        };
+        Ok(results.into_iter().flatten().collect())
+    }
+}
+
+fn leaf(shape: [i64; 4], kind: Kind, device: Device) -> Tensor {
+    let values = Tensor::randn(shape, (Kind::Float, device)) * 1.5 + 0.3;
+    channels_last(&values.to_kind(kind)).unwrap().set_requires_grad(true)
+}
+
+/// The distance of two tensors, as a share of the second.
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    let double = |tensor: &Tensor| tensor.detach().to_kind(Kind::Double);
+    ((double(a) - double(b)).norm() / double(b).norm()).double_value(&[])
+}
+
+fn activated(activation: Activation, z: &Tensor) -> Tensor {
+    match activation {
+        Activation::None => z.shallow_clone(),
+        Activation::Relu => z.relu(),
+        Activation::Relu6 => z.relu6(),
+        Activation::Silu => z.silu(),
+    }
+}
+
+const SHAPES: [[i64; 4]; 6] =
+    [[4, 64, 14, 14], [2, 24, 7, 9], [16, 2048, 7, 7], [3, 1280, 1, 1], [8, 16, 112, 112], [8, 40, 30, 30]];
+
+/// Activations, and whether a shortcut is added before.
+const CASES: [(Activation, bool); 5] = [
+    (Activation::None, false),
+    (Activation::Relu, false),
+    (Activation::Relu, true),
+    (Activation::Relu6, false),
+    (Activation::Silu, false),
+];
+
+/// Compares results, gradients and running statistics with those of libtorch in double precision.
+fn compare(x: &Tensor, tolerance: f64, activation: Activation, joined: bool) {
+    let (shape, kind, device) = (<[i64; 4]>::try_from(x.size()).unwrap(), x.kind(), x.device());
+    let layer = Layer::new(shape[1], device);
+    let [weight, bias, running_mean, running_var, batches] = &layer.tensors;
+    let [shortcut, dy, also] = [(); 3].map(|()| leaf(shape, kind, device));
+    let double = |tensor: &Tensor| tensor.detach().to_kind(Kind::Double).set_requires_grad(true);
+    let [x64, shortcut64, weight64, bias64] = [x, &shortcut, weight, bias].map(double);
+    let [mean64, var64] = [running_mean, running_var].map(|tensor| tensor.to_kind(Kind::Double));
+
+    let (mean, var) = (Some(&mean64), Some(&var64));
+    let mut z = x64.batch_norm(Some(&weight64), Some(&bias64), mean, var, true, 0.1, 1e-5, false);
+    if joined {
+        z += &shortcut64;
+    }
+    // Where rounding decides on which side of a kink a value lies, its gradient tells nothing.
+    let sure = [0.0, 6.0].map(|kink| (&z - kink).abs().gt(1e-4)).into_iter().reduce(|a, b| a.logical_and(&b)).unwrap();
+    let uses = [&dy, &also].map(|gradient| gradient.detach() * sure.to_kind(kind));
+    let expected = activated(activation, &z);
+    let wide = uses.iter().take(1 + usize::from(joined)).map(|gradient| gradient.to_kind(Kind::Double));
+    let gradient = wide.reduce(|one, other| one + other).unwrap();
+    (&expected * gradient).sum(Kind::Double).backward();
+
+    let results = layer.run(x, joined.then_some(&shortcut), activation).unwrap();
+    let sums = results.iter().zip(&uses).map(|(y, dy)| (y * dy).sum(Kind::Float));
+    sums.reduce(|one, other| one + other).unwrap().backward();
+    let places: Vec<_> = results.iter().map(Tensor::data_ptr).collect();
+    assert!(places.len() == 1 + usize::from(joined) && places.iter().all(|place| *place == places[0]));
+
+    let mut pairs = vec![
+        ("y", results[0].shallow_clone(), expected),
+        ("dx", x.grad(), x64.grad()),
+        ("dweight", weight.grad(), weight64.grad()),
+        ("dbias", bias.grad(), bias64.grad()),
+        ("running mean", running_mean.shallow_clone(), mean64),
+        ("running variance", running_var.shallow_clone(), var64),
+    ];
+    if joined {
+        pairs.push(("dshortcut", shortcut.grad(), shortcut64.grad()));
+    }
+    for (name, got, expected) in pairs {
+        let distance = distance(&got, &expected);
+        assert!(distance < tolerance, "{name} of {x:?} {activation:?}, joined {joined}: {distance}");
+    }
+    assert_eq!(batches.int64_value(&[]), 1);
+    assert_eq!(layer.fused.counters.abs().max().int64_value(&[]), 0);
+}
+
+#[test]
+fn results_and_gradients_are_those_of_libtorch_in_double_precision_on_cuda_too() {
+    tch::manual_seed(0);
+    for device in devices() {
+        for (kind, tolerance) in [(Kind::Float, 2e-5), (Kind::BFloat16, 6e-3)] {
+            for (shape, (activation, joined)) in SHAPES.into_iter().flat_map(|shape| CASES.map(|case| (shape, case))) {
+                let stands_in = kind == Kind::Float && activation != Activation::Silu;
+                if device.is_cuda() || stands_in {
+                    compare(&leaf(shape, kind, device), tolerance, activation, joined);
+                }
+            }
+        }
+        let strided = Tensor::randn([4, 8, 5, 9], (Kind::Float, device)).transpose(2, 3).set_requires_grad(true);
+        compare(&strided, 2e-5, Activation::Relu, true);
+        // An address that is no multiple of 16.
+        let apart = Tensor::randn([1 + 4 * 8 * 3 * 3], (Kind::Float, device)).narrow(0, 1, 4 * 8 * 3 * 3);
+        compare(&apart.view([4, 3, 3, 8]).permute([0, 3, 1, 2]).set_requires_grad(true), 2e-5, Activation::Relu, false);
+    }
+}
+
+#[test]
+fn cuda_variance_suffers_neither_from_a_mean_far_from_0_nor_from_an_unusual_first_row() {
+    let Some(device) = cuda() else { return };
+    tch::manual_seed(0);
+    let layer = Layer::new(8, device);
+    let x = leaf([16, 8, 28, 28], Kind::Float, device).detach() + 10_000.0;
+    let _ = x.narrow(0, 0, 1).narrow(2, 0, 1).narrow(3, 0, 1).fill_(9_955.0);
+    let _ = layer.run(&x, None, Activation::None).unwrap();
+    let var = x.to_kind(Kind::Double).transpose(0, 1).reshape([8, -1]).var_dim([1].as_slice(), true, false);
+    assert!(distance(&layer.tensors[3], &(0.9 + 0.1 * var)) < 5e-4);
+}
+
+#[test]
+fn what_is_no_number_stays_so_on_cuda() {
+    let Some(device) = cuda() else { return };
+    for value in [f64::NAN, f64::INFINITY] {
+        let layer = Layer::new(8, device);
+        let x = leaf([2, 8, 3, 3], Kind::Float, device).detach();
+        let _ = x.narrow(1, 5, 1).narrow(0, 1, 1).fill_(value);
+        let y = layer.run(&x, None, Activation::Relu).unwrap().remove(0);
+        let count = |tensor: &Tensor| tensor.isnan().sum(Kind::Int64).int64_value(&[]);
+        assert_eq!((count(&y), count(&layer.tensors[3])), (18, 1), "{value}");
+    }
+}
+
+#[test]
+fn what_needs_no_gradient_has_none_on_cuda_too() {
+    for device in devices() {
+        let layer = Layer::new(8, device);
+        let x = leaf([4, 8, 3, 3], Kind::Float, device);
+        let run = |x: &Tensor, shortcut: Option<&Tensor>| layer.run(x, shortcut, Activation::Relu).unwrap().remove(0);
+        assert!(!tch::no_grad(|| run(&x, None)).requires_grad());
+        let shortcut = x.detach();
+        // The gradient of a sum is one element, expanded.
+        run(&x.detach(), Some(&shortcut)).sum(Kind::Float).backward();
+        assert!(!x.grad().defined() && !shortcut.grad().defined() && layer.tensors[0].grad().defined());
+
+        let _ = layer.tensors[0].set_requires_grad(false);
+        let _ = layer.tensors[0].grad().zero_();
+        run(&x, None).sum(Kind::Float).backward();
+        assert!(x.grad().defined());
+        assert_eq!(layer.tensors[0].grad().abs().max().double_value(&[]), 0.0);
+    }
+}
+
+#[test]
+fn results_of_one_use_have_its_gradient_alone_and_are_not_to_be_written_to_on_cuda_too() {
+    for device in devices() {
+        tch::manual_seed(0);
+        let layer = Layer::new(8, device);
+        let [x, shortcut] = [(); 2].map(|()| leaf([4, 8, 3, 3], Kind::Float, device));
+        let gradients = |used: usize| {
+            let y = layer.run(&x, Some(&shortcut), Activation::Relu).unwrap().swap_remove(used);
+            Tensor::f_run_backward(&[(&y * &y).sum(Kind::Float)], &[&x, &shortcut], false, false).unwrap()
+        };
+        assert_eq!(gradients(0), gradients(1));
+        for written in 0..2 {
+            let mut results = layer.run(&x, Some(&shortcut), Activation::Relu).unwrap();
+            let _ = tch::no_grad(|| results[written].g_add_scalar_(1.0));
+            let error = Tensor::f_run_backward(&[results[0].sum(Kind::Float)], &[&x], false, false).unwrap_err();
+            assert!(error.to_string().contains("inplace"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn cuda_graphs_play_the_same() {
+    let Some(device) = cuda() else { return };
+    tch::manual_seed(0);
+    let layer = Layer::new(64, device);
+    let [x, shortcut] = [(); 2].map(|()| leaf([4, 64, 14, 14], Kind::BFloat16, device));
+    let pass = || {
+        let y = layer.run(&x, Some(&shortcut), Activation::Relu)?.remove(1);
+        let gradients = Tensor::f_run_backward(&[(&y * &y).sum(Kind::Float)], &[&x, &shortcut], false, false)?;
+        Ok::<_, TchError>([y.detach(), gradients[0].detach(), gradients[1].detach()])
+    };
+    let stream = SideStream::enter(device).unwrap().unwrap();
+    let first = pass().unwrap();
+    // SAFETY: everything that is read lives to the end of the test.
+    #[allow(unsafe_code)]
+    let recorded = unsafe { DeviceGraph::record(&stream, || pass().doing("record a pass")) };
+    let (mut graph, made) = recorded.unwrap();
+    for _ in 0..2 {
+        graph.play().unwrap();
+        assert_eq!(made, first);
+    }
+    assert_eq!(layer.tensors[4].int64_value(&[]), 3);
+}
+
+#[test]
+fn second_derivatives_and_tensors_that_do_not_fit_are_refused_on_cuda_too() {
+    for device in devices() {
+        let layer = Layer::new(8, device);
+        let x = leaf([4, 8, 3, 3], Kind::Float, device);
+        let y = layer.run(&x, None, Activation::Relu).unwrap().remove(0);
+        let error = Tensor::f_run_backward(&[y.sum(Kind::Float)], &[&x], true, true).unwrap_err();
+        assert!(error.to_string().contains("second derivative"), "{error}");
+
+        for (number, name) in
+            ["weight", "bias", "running mean", "running variance", "number of batches"].iter().enumerate()
+        {
+            let right = &layer.tensors[number];
+            let mut wrong = vec![right.to_kind(Kind::Double), right.reshape([-1]).repeat([2])];
+            wrong.extend((number < 4).then(|| Tensor::zeros([8, 2], (Kind::Float, device)).select(1, 0)));
+            wrong.extend(device.is_cuda().then(|| right.to_device(Device::Cpu)));
+            for wrong in wrong {
+                let mut other = Layer::new(8, device);
+                other.tensors[number] = wrong;
+                let error = other.run(&x, None, Activation::Relu).unwrap_err().to_string();
+                assert!(error.contains(name) && error.contains("it is to be"), "{error}");
+            }
+        }
+        let mut other = Layer::new(8, device);
+        other.fused.counters = Tensor::zeros([4], (Kind::Int, device));
+        assert!(other.run(&x, None, Activation::Relu).unwrap_err().to_string().contains("counters"));
+
+        let refused = |x: &Tensor| layer.fused.train(x, layer.layer(), Activation::Relu).unwrap().is_none();
+        assert!(
+            refused(&x.to_kind(Kind::Double)) && refused(&x.reshape([36, 8])) && refused(&x.to_device(Device::Cpu))
+        );
+        assert!(layer.fused.train_joined(&x, &x.narrow(0, 0, 2), layer.layer()).unwrap().is_none());
+        assert_eq!(layer.tensors[4].int64_value(&[]), 1, "what is refused changes nothing");
+    }
+}
+
+#[test]
+fn cuda_kernels_can_be_had() {
+    let Some(device) = cuda() else {
+        assert!(FusedNorm::new(8, Device::Cpu).unwrap().is_none());
+        assert!(fused_norm_works(Device::Cpu, Kind::Float).is_err());
+        return;
+    };
+    for kind in [Kind::Float, Kind::BFloat16] {
+        fused_norm_works(device, kind).unwrap();
+    }
+    assert!(fused_norm_works(device, Kind::Double).is_err());
+    assert_eq!(fused_norm_trouble(), None);
+}
+
+#[test]
+fn shapes_are_those_of_whole_packs_and_more_than_one_row() {
+    let both = |shape: [i64; 4]| [Element::F32, Element::Bf16].map(|element| fits(&shape, element));
+    assert_eq!(both([2, 8, 1, 1]), [true, true]);
+    assert_eq!(both([2, 12, 5, 5]), [true, false]);
+    assert_eq!(both([2, 3, 5, 5]), [false, false]);
+    assert_eq!(both([1, 8, 1, 1]), [false, false]);
+    assert_eq!(both([0, 8, 5, 5]), [false, false]);
+    assert_eq!(both([1 << 20, 8, 1 << 10, 1]), [false, false]);
+    assert_eq!(both([2, 1 << 24, 1, 1]), [false, false]);
+    assert!(!fits(&[36, 8], Element::F32));
+}

@@ -155,6 +155,9 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     for name in suites {
         records.push(measure(name, rounds, &|row| args.wants(name, row), &stages)?);
     }
+    if records.iter().all(|record| record.rows.is_empty()) {
+        bail!("no row has `{}` in its name: docs/benchmarks/README.md has their names", args.rows.join("` or `"));
+    }
 
     if args.quick {
         // One round may be noise: what seems to have fallen has a second chance.

@@ -184,6 +184,11 @@ fn settings_out_of_range() {
     refused(&place, &run(&mut place.lab(&["--batch", "0"])), &["batch must be", "0"]);
     refused(&place, &run(&mut place.lab(&["--seeds", "0"])), &["seeds must be", "0"]);
     refused(&place, &run(&mut place.lab(&["--folds", "1"])), &["folds", "1"]);
+    refused(
+        &place,
+        &run(&mut place.lab(&["--set", "shorter_side=0"])),
+        &["shorter_side: must be in [1, 16384], got 0"],
+    );
 }
 
 #[test]

@@ -208,6 +208,46 @@ fn a_model_is_trained_scored_and_used() {
 }
 
 #[test]
+fn images_are_reduced_in_training_and_wherever_the_model_is_used() {
+    let place = Place::new();
+    let train = |out: &Path, sets: &[&str]| {
+        let said = run(panal(&["train"])
+            .arg(place.path("images"))
+            .arg("--config")
+            .arg(place.path("quick.toml"))
+            .args(["--row", "all", "--out"])
+            .arg(out)
+            .args(sets.iter().flat_map(|set| ["--set", set])));
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        json(&out.join("record.jsonl"))
+    };
+    let (whole, small) = (place.path("whole"), place.path("small"));
+    let (record, reduced) = (train(&whole, &[]), train(&small, &["shorter_side=8"]));
+    assert_eq!((&record["config"]["shorter_side"], &reduced["config"]["shorter_side"]), (&Value::Null, &8.into()));
+    assert_eq!(record["data"]["train"], reduced["data"]["train"], "digests are those of the files");
+
+    // Of a stripe of 4 pixels little is left in the eighth part of an image, so that the two judge otherwise.
+    for (model, record) in [(&whole, &record), (&small, &reduced)] {
+        let model = model.join("model.safetensors");
+        let said = run(panal(&["predict", "--json"]).arg(&model).arg(place.path("images/val")));
+        let predicted: Value = serde_json::from_str(&said.out).unwrap();
+        let judged = record["predictions"].as_array().unwrap();
+        for (predicted, judged) in predicted.as_array().unwrap().iter().zip(judged) {
+            assert!(predicted["image"].as_str().unwrap().ends_with(judged["id"].as_str().unwrap()), "{predicted}");
+            let best =
+                judged["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).fold(0.0, f64::max);
+            assert!((predicted["probability"].as_f64().unwrap() - best).abs() < 1e-4, "{predicted} {judged}");
+        }
+        let said = run(panal(&["eval", "--json"]).arg(&model).arg(place.path("images/val")));
+        let scores: Value = serde_json::from_str(&said.out).unwrap();
+        let loss = record["epochs"].as_array().unwrap().last().unwrap()["eval_loss"].as_f64().unwrap();
+        assert!((scores["loss"].as_f64().unwrap() - loss).abs() < 1e-4, "{scores} {loss}");
+    }
+    let losses = [&record, &reduced].map(|record| record["epochs"][1]["eval_loss"].as_f64().unwrap());
+    assert!((losses[0] - losses[1]).abs() > 1e-3, "{losses:?}");
+}
+
+#[test]
 fn folds_predict_every_training_image_once_and_no_other() {
     let place = Place::new();
     let said = run(&mut place.lab(&["--row", "head", "--folds", "3", "--seeds", "1"]));

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use image::RgbImage;
+use rayon::prelude::*;
 
 use crate::{DataError, DataSource};
 
@@ -29,6 +30,14 @@ impl Cached {
     /// How many images are in memory now.
     pub fn kept(&self) -> usize {
         self.kept.iter().filter(|image| image.get().is_some()).count()
+    }
+
+    /// Asks for every image once, on all threads of rayon's global pool, and keeps those that there is room for.
+    ///
+    /// # Errors
+    /// That of an image that cannot be read or decoded, of several any one; it ends there.
+    pub fn decode_all(&self) -> Result<(), DataError> {
+        (0..self.len()).into_par_iter().try_for_each(|index| self.look_at(index, &mut |_| {}))
     }
 
     fn take_room(&self, bytes: usize) -> bool {

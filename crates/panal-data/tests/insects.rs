@@ -12,7 +12,12 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 fn pictures(set: &Insects) -> (Vec<RgbImage>, Vec<usize>) {
-    let images = (0..set.len()).into_par_iter().map(|index| set.image(index).unwrap()).collect();
+    let picture = |index| {
+        let image = set.image(index).unwrap();
+        assert_eq!(image.dimensions(), set.size(index).unwrap());
+        image
+    };
+    let images = (0..set.len()).into_par_iter().map(picture).collect();
     (images, (0..set.len()).map(|index| set.label(index)).collect())
 }
 

@@ -1,5 +1,6 @@
 //! Predictions of a network over a whole data set, and their scores. Nothing learns here.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use panal_data::{DataSource, Loader, LoaderSpec, Pipeline};
@@ -134,8 +135,9 @@ impl<'a> Evaluation<'a> {
         batch: usize,
         threads: Option<usize>,
         device: Device,
+        log: &mut dyn Log,
     ) -> Result<Self, TrainError> {
-        Ok(Self { split, batch, threads, kept: Kept::of(split, batch, threads, device, Precision::F32)? })
+        Ok(Self { split, batch, threads, kept: Kept::of(split, batch, threads, device, Precision::F32, log)? })
     }
 
     /// What `model` says of every image in evaluation mode: `[N, classes]` f32 on the CPU. `again` is for this evaluation alone.
@@ -148,9 +150,15 @@ impl<'a> Evaluation<'a> {
         let Some(images) = &self.kept else {
             return Ok(evaluate(model, self.split, self.batch, self.threads, log)?.logits);
         };
+        let of = self.split.source.len();
+        let log = RefCell::new(log);
+        let tell = |done| log.borrow_mut().pass(&PassLog { what: EVALUATION, done, of });
         let work = || {
             let folded = model.folded()?;
-            let parts = images.batches(self.batch).map(|images| Ok(folded.logits(&images?)?));
+            let parts = (0..).step_by(self.batch).zip(images.batches(self.batch)).map(|(done, images)| {
+                tell(done);
+                Ok(folded.logits(&images?)?)
+            });
             Ok(Tensor::f_cat(&parts.collect::<Result<Vec<_>, TrainError>>()?, 0)?)
         };
         // SAFETY: `again` is the caller's word that images and model are those of every call; a model's tensors are written to and never
@@ -160,8 +168,7 @@ impl<'a> Evaluation<'a> {
             true => unsafe { again.run(work) }?,
             false => work()?,
         };
-        let images = self.split.source.len();
-        log.pass(&PassLog { what: EVALUATION, done: images, of: images });
+        tell(of);
         Ok(logits.f_to_device(Device::Cpu)?)
     }
 }

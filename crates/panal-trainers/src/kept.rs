@@ -1,9 +1,10 @@
-//! Images that are the same in every epoch, loaded once and kept on a GPU. What they are for is not known here.
+//! Images that are the same in every epoch, loaded once and kept as tensors. What they are for is not known here.
 
+use panal_data::{DataError, DataSource};
 use panal_tensor::{Precision, batch_to_tensors};
 use tch::{Device, Tensor};
 
-use crate::{Split, TrainError};
+use crate::{Log, PassLog, Split, TrainError};
 
 /// Most bytes of a split's images that are kept: of 224 x 224 pixels 1,783 in f32, twice as many in bf16.
 const MOST: usize = 1 << 30;
@@ -19,20 +20,25 @@ impl Kept {
         threads: Option<usize>,
         device: Device,
         precision: Precision,
+        log: &mut dyn Log,
     ) -> Result<Option<Self>, TrainError> {
-        match Self::may(split, device, precision) {
-            true => Self::load(split, batch, threads, device, precision),
+        match Self::may(split, device, precision)? {
+            true => Self::load(split, batch, threads, device, precision, log),
             false => Ok(None),
         }
     }
 
-    /// Not on a CPU, which waits little for images; not images that a draw changes, nor more than a GPU may well hold beside all else.
-    fn may(split: &Split, device: Device, precision: Precision) -> bool {
+    /// Not images that a draw changes, nor more than a GPU may well hold beside all else. A CPU waits little for images, but for those of
+    /// many megapixels, which take less memory so than decoded.
+    fn may(split: &Split, device: Device, precision: Precision) -> Result<bool, DataError> {
         let (height, width) = split.pipeline.size();
         let bytes = [split.source.len(), 3, height as usize, width as usize]
             .iter()
             .try_fold(precision.kind().elt_size_in_bytes(), |bytes, &length| bytes.checked_mul(length));
-        device.is_cuda() && !split.pipeline.is_random() && bytes.is_some_and(|bytes| bytes <= MOST)
+        match bytes.filter(|bytes| *bytes <= MOST && !split.pipeline.is_random()) {
+            Some(bytes) => Ok(device.is_cuda() || takes_more_decoded(split.source.as_ref(), bytes)?),
+            None => Ok(false),
+        }
     }
 
     /// `None` where the device has no room for them.
@@ -42,6 +48,7 @@ impl Kept {
         threads: Option<usize>,
         device: Device,
         precision: Precision,
+        log: &mut dyn Log,
     ) -> Result<Option<Self>, TrainError> {
         let (height, width) = split.pipeline.size();
         let shape = [split.source.len() as i64, i64::from(height), i64::from(width), 3];
@@ -52,6 +59,7 @@ impl Kept {
             let length = loaded.size()[0];
             images.f_narrow(0, start, length)?.f_copy_(&loaded.f_permute([0, 2, 3, 1])?)?;
             start += length;
+            log.pass(&PassLog { what: "loading", done: start as usize, of: split.source.len() });
         }
         Ok(Some(Self(images)))
     }
@@ -71,11 +79,22 @@ impl Kept {
     }
 }
 
+/// Whether the images of `source` take more than so many bytes decoded; no more of them are asked than it takes to know.
+fn takes_more_decoded(source: &dyn DataSource, bytes: usize) -> Result<bool, DataError> {
+    let mut left = bytes;
+    for index in 0..source.len() {
+        let (width, height) = source.size(index)?;
+        let Some(rest) = left.checked_sub(3 * width as usize * height as usize) else { return Ok(true) };
+        left = rest;
+    }
+    Ok(false)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use panal_data::{AugmentSpec, Insects, Loader, LoaderSpec};
+    use panal_data::{AugmentSpec, INSECT_SIDE, Insects, Loader, LoaderSpec};
     use panal_models::{Classifier, ModelSpec};
     use panal_tensor::is_channels_last;
 
@@ -99,7 +118,7 @@ mod tests {
                 let spec = LoaderSpec { batch: 3, shuffle: true, ..LoaderSpec::default() };
                 Loader::new(split.source.clone(), split.pipeline.clone(), spec).unwrap()
             };
-            let kept = Kept::load(&split, 2, Some(1), Device::Cpu, precision).unwrap().unwrap();
+            let kept = Kept::load(&split, 2, Some(1), Device::Cpu, precision, &mut Silent).unwrap().unwrap();
             let labels = Tensor::from_slice(&split.labels().iter().map(|&label| label as i64).collect::<Vec<_>>());
             let feeds =
                 [Feed::Images(loader()), Feed::AtHand { inputs: AtHand::Images(kept), labels, order: loader() }];
@@ -123,21 +142,31 @@ mod tests {
         let split = split();
         let model = Classifier::new(&ModelSpec::new("resnet18".parse().unwrap(), 2), Device::Cpu, 0).unwrap();
         let loaded = evaluate(&model, &split, 3, Some(1), &mut Silent).unwrap().logits;
-        let mut evaluation = Evaluation::new(&split, 3, Some(1), Device::Cpu).unwrap();
-        evaluation.kept = Kept::load(&split, 2, Some(1), Device::Cpu, Precision::F32).unwrap();
+        let mut evaluation = Evaluation::new(&split, 3, Some(1), Device::Cpu, &mut Silent).unwrap();
+        evaluation.kept = Kept::load(&split, 2, Some(1), Device::Cpu, Precision::F32, &mut Silent).unwrap();
         assert!(evaluation.kept.is_some());
         assert_eq!(evaluation.logits(&model, &mut Again::new(None), &mut Silent).unwrap(), loaded);
     }
 
     #[test]
-    fn only_a_gpu_keeps_images_and_only_so_many_that_no_draw_changes() {
+    fn a_gpu_keeps_images_and_a_cpu_those_that_are_large_and_neither_what_a_draw_changes_or_too_many() {
         let (split, cuda) = (split(), Device::Cuda(0));
         let random = AugmentSpec::simclr(32, 1.0).check().unwrap();
         let large = AugmentSpec::plain(4096, 4096).check().unwrap();
-        let keeps = |split: &Split, device| Kept::may(split, device, Precision::F32);
-        assert!(keeps(&split, cuda) && !keeps(&split, Device::Cpu));
+        let keeps = |split: &Split, device, precision| Kept::may(split, device, precision).unwrap();
         for pipeline in [random, large] {
-            assert!(!keeps(&Split { pipeline, ..split.clone() }, cuda));
+            for device in [cuda, Device::Cpu] {
+                assert!(!keeps(&Split { pipeline: pipeline.clone(), ..split.clone() }, device, Precision::F32));
+            }
+        }
+        // A pixel takes 12 bytes in f32 and 6 in bf16, and 3 decoded.
+        let side = INSECT_SIDE;
+        for (crop, f32, bf16) in [(side / 2 - 1, true, true), (side / 2, false, true), (side, false, false)] {
+            let split = Split { pipeline: AugmentSpec::plain(side, crop).check().unwrap(), ..split.clone() };
+            for (precision, expected) in [(Precision::F32, f32), (Precision::Bf16, bf16)] {
+                assert!(keeps(&split, cuda, precision));
+                assert_eq!(keeps(&split, Device::Cpu, precision), expected, "{crop} of {side}, {precision}");
+            }
         }
     }
 }

@@ -156,7 +156,9 @@ impl Transfer<'_> {
                     let features = features(model, &self.eval, self.eval_batch, self.threads, log)?;
                     Eval::Features(features.f_to_device(model.device())?)
                 }
-                Part::All => Eval::Images(Evaluation::new(&self.eval, self.eval_batch, self.threads, model.device())?),
+                Part::All => {
+                    Eval::Images(Evaluation::new(&self.eval, self.eval_batch, self.threads, model.device(), log)?)
+                }
             };
             let both = started.elapsed().as_secs_f64();
             match phase.train {
@@ -313,7 +315,7 @@ impl Transfer<'_> {
         let order =
             Loader::new(self.train.source.clone(), self.train.pipeline.clone(), spec)?.writing_to(pixels_for(device));
         let inputs = if phase.train == Part::All {
-            Kept::of(&self.train, self.batch, self.threads, device, phase.precision)?.map(AtHand::Images)
+            Kept::of(&self.train, self.batch, self.threads, device, phase.precision, log)?.map(AtHand::Images)
         } else if self.train.pipeline.is_random() {
             None
         } else {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 use crate::cli::{Bench, Global, PipelineArgs, Recipe, StepArgs};
-use crate::data::CACHE_BYTES;
+use crate::reading::CACHE_BYTES;
 use crate::{device, memory};
 
 /// Height and width of the images that a pipeline makes.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
-use panal_data::AugmentSpec;
+use panal_data::{AugmentSpec, ShorterSide};
 use panal_models::{Arch, Stem};
 use panal_trainers::PhaseSpec;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,9 @@ pub(crate) struct Lab {
     pub(crate) title: String,
     /// A data set that panal draws or that is in the catalogue, or a folder.
     pub(crate) data: String,
+    /// Larger images are reduced to this as they are read; left as they are if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shorter_side: Option<ShorterSide>,
     /// Architecture of every row.
     pub(crate) model: Arch,
     /// How the network begins: `imagenet`, or `cifar` for small images.

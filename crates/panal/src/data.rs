@@ -5,20 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
-use panal_data::{
-    BadFiles, Cached, CifarBinary, DataError, DataSource, Excluded, ImageFolder, Insects, Subset, contact_sheet,
-    stratified_split,
-};
+use panal_data::{CifarBinary, DataError, DataSource, ImageFolder, Insects, Subset, contact_sheet, stratified_split};
 use panal_hub::{Catalogue, Hub};
 use panal_report::{ExcludedFile, Origin, SplitRecord};
 use serde_json::json;
 
 use crate::cli::{DataArgs, Global};
 use crate::console::Console;
+use crate::reading::{Reading, mind_memory};
 use crate::unfinished;
-
-/// Bound of the decoded images kept in memory, for each split: epochs read the same files again.
-pub(crate) const CACHE_BYTES: usize = 1 << 30;
 
 /// A data set that panal draws: its id, what it is, and the images to train and to evaluate on.
 type Drawn = (&'static str, &'static str, fn(u64) -> Result<[Insects; 2], DataError>);
@@ -52,8 +47,8 @@ pub(crate) struct Data {
 }
 
 /// A drawn data set, or one with a `train` and a `val` folder.
-pub(crate) fn open_lab(what: &str, skip_bad: bool, console: &Console) -> Result<Data> {
-    if let Some(data) = draw(what)? {
+pub(crate) fn open_lab(what: &str, reading: Reading, console: &Console) -> Result<Data> {
+    if let Some(data) = draw(what, reading)? {
         return Ok(data);
     }
     let place = Place::find(what, console)?;
@@ -63,16 +58,16 @@ pub(crate) fn open_lab(what: &str, skip_bad: bool, console: &Console) -> Result<
             place.folder.display()
         );
     }
-    place.open_splits(skip_bad)
+    place.open_splits(reading)
 }
 
 /// The same, or one folder of classes of which a share is held out.
-pub(crate) fn open_any(what: &str, share: f64, seed: u64, skip_bad: bool, console: &Console) -> Result<Data> {
-    if let Some(data) = draw(what)? {
+pub(crate) fn open_any(what: &str, share: f64, seed: u64, reading: Reading, console: &Console) -> Result<Data> {
+    if let Some(data) = draw(what, reading)? {
         return Ok(data);
     }
     let place = Place::find(what, console)?;
-    if place.has_splits() { place.open_splits(skip_bad) } else { place.open_and_split(share, seed, skip_bad) }
+    if place.has_splits() { place.open_splits(reading) } else { place.open_and_split(share, seed, reading) }
 }
 
 /// Images to pretrain on, and labelled ones to watch where there are some.
@@ -88,7 +83,7 @@ pub(crate) struct Unlabelled {
 
 /// A drawn data set, one with a `train` and a `val` or `test` folder, of which the first is learnt from, or any folder
 /// with images, at any depth.
-pub(crate) fn open_unlabelled(what: &str, skip_bad: bool, console: &Console) -> Result<Unlabelled> {
+pub(crate) fn open_unlabelled(what: &str, reading: Reading, console: &Console) -> Result<Unlabelled> {
     let with_labels = |data: Data| Unlabelled {
         id: data.id,
         title: data.title,
@@ -97,29 +92,24 @@ pub(crate) fn open_unlabelled(what: &str, skip_bad: bool, console: &Console) -> 
         watch: Some([data.train, data.eval]),
         excluded: data.excluded,
     };
-    if let Some(data) = draw(what)? {
+    if let Some(data) = draw(what, reading)? {
         return Ok(with_labels(data));
     }
     let place = Place::find(what, console)?;
     if place.has_splits() {
-        return place.open_splits(skip_bad).map(with_labels);
+        return place.open_splits(reading).map(with_labels);
     }
-    let folder = ImageFolder::open_unlabelled(&place.folder, bad_files(skip_bad))?;
-    let excluded: Vec<_> = folder.excluded().iter().map(excluded_file).collect();
+    let (images, excluded) = reading.open(|bad| ImageFolder::open_unlabelled(&place.folder, bad))?;
     report_excluded(&excluded);
-    tracing::info!("{} ({}): {} images", place.about.title, place.about.origin, folder.len());
+    tracing::info!("{} ({}): {} images", place.about.title, place.about.origin, images.len());
+    mind_memory(&[images.as_ref()])?;
     let About { id, title, origin } = place.about;
-    Ok(Unlabelled { id, title, origin, images: kept(Arc::new(folder)), watch: None, excluded })
+    Ok(Unlabelled { id, title, origin, images, watch: None, excluded })
 }
 
 /// A folder as it is, or that of a data set of the catalogue, which is fetched.
 pub(crate) fn find_folder(what: &str, console: &Console) -> Result<std::path::PathBuf> {
     Place::find(what, console).map(|place| place.folder)
-}
-
-/// The files of a folder that are not used.
-pub(crate) fn excluded(images: &ImageFolder) -> Vec<ExcludedFile> {
-    images.excluded().iter().map(excluded_file).collect()
 }
 
 /// Labelled images to judge by, in one part.
@@ -132,14 +122,14 @@ pub(crate) struct Evaluated {
 }
 
 /// The evaluation images of a drawn data set or of one that comes in two parts, or all images of a folder of classes.
-pub(crate) fn open_evaluated(what: &str, skip_bad: bool, console: &Console) -> Result<Evaluated> {
-    if let Some(Data { id, title, origin, eval, excluded, .. }) = draw(what)? {
+pub(crate) fn open_evaluated(what: &str, reading: Reading, console: &Console) -> Result<Evaluated> {
+    if let Some(Data { id, title, origin, eval, excluded, .. }) = draw(what, reading)? {
         return Ok(Evaluated { id, title, origin, images: eval, excluded });
     }
     let place = Place::find(what, console)?;
-    let Part { images, excluded, .. } = match place.parts(skip_bad)? {
+    let Part { images, excluded, .. } = match place.parts(reading)? {
         Some([_, evaluation]) => evaluation,
-        None => place.whole(skip_bad)?,
+        None => place.whole(reading)?,
     };
     report_excluded(&excluded);
     let About { id, title, origin } = place.about;
@@ -148,33 +138,21 @@ pub(crate) fn open_evaluated(what: &str, skip_bad: bool, console: &Console) -> R
 }
 
 /// The drawn data set of this name, if there is one; a folder called so is meant by `./NAME`.
-fn draw(what: &str) -> Result<Option<Data>> {
+fn draw(what: &str, reading: Reading) -> Result<Option<Data>> {
     let Some((id, title, open)) = DRAWN.into_iter().find(|(id, ..)| *id == what) else { return Ok(None) };
     let clock = Instant::now();
-    let [train, eval] = open(DRAWN_SEED)?.map(|images| -> Arc<dyn DataSource> { kept(Arc::new(images)) });
+    let [train, eval] = open(DRAWN_SEED)?.map(|images| -> Arc<dyn DataSource> { reading.kept(Arc::new(images)) });
     let about = About { id: id.into(), title: format!("{id}: {title}"), origin: Origin::SyntheticInsects };
     about.with(train, eval, Vec::new(), clock).map(Some)
 }
 
-/// The same images, decoded or drawn once as far as there is room.
-fn kept(images: Arc<dyn DataSource>) -> Arc<dyn DataSource> {
-    Arc::new(Cached::new(images, CACHE_BYTES))
-}
-
 /// One folder of classes, with the files that are not used.
-pub(crate) fn open_folder(folder: &Path, skip_bad: bool) -> Result<(Arc<dyn DataSource>, Vec<ExcludedFile>)> {
-    let images = ImageFolder::open(folder, bad_files(skip_bad))?;
-    images.require_classes(2)?;
-    let excluded = images.excluded().iter().map(excluded_file).collect();
-    Ok((kept(Arc::new(images)), excluded))
-}
-
-fn bad_files(skip: bool) -> BadFiles {
-    if skip { BadFiles::Skip } else { BadFiles::Error }
-}
-
-fn excluded_file(file: &Excluded) -> ExcludedFile {
-    ExcludedFile { path: file.path.clone(), reason: file.reason.clone() }
+pub(crate) fn open_folder(folder: &Path, reading: Reading) -> Result<(Arc<dyn DataSource>, Vec<ExcludedFile>)> {
+    Ok(reading.open(|bad| {
+        let images = ImageFolder::open(folder, bad)?;
+        images.require_classes(2)?;
+        Ok(images)
+    })?)
 }
 
 /// Warns of every file that is not used.
@@ -237,33 +215,33 @@ impl Place {
     }
 
     /// The two parts, where there are two: folders of classes, or CIFAR-10's own files.
-    fn parts(&self, skip_bad: bool) -> Result<Option<[Part; 2]>> {
+    fn parts(&self, reading: Reading) -> Result<Option<[Part; 2]>> {
         if !self.has_splits() {
             return Ok(None);
         }
         if CifarBinary::is_at(&self.folder) {
             // In memory as it is, so that there is nothing to keep.
             let [train, test] = CifarBinary::open(&self.folder)?;
-            let part = |name, images| Part { name, images: Arc::new(images), excluded: Vec::new() };
+            let part = |name, images| Part { name, images: reading.reduced(Arc::new(images)), excluded: Vec::new() };
             return Ok(Some([part("train", train), part("test", test)]));
         }
         let open = |name: &'static str| -> Result<Part> {
             let folder = self.folder.join(name);
-            let (images, excluded) = open_folder(&folder, skip_bad)?;
+            let (images, excluded) = open_folder(&folder, reading)?;
             Ok(Part { name, images, excluded })
         };
         Ok(Some([open("train")?, open(self.evaluation().unwrap_or("val"))?]))
     }
 
     /// All images of a folder of classes.
-    fn whole(&self, skip_bad: bool) -> Result<Part> {
-        let (images, excluded) = open_folder(&self.folder, skip_bad)?;
+    fn whole(&self, reading: Reading) -> Result<Part> {
+        let (images, excluded) = open_folder(&self.folder, reading)?;
         Ok(Part { name: "all", images, excluded })
     }
 
-    fn open_splits(self, skip_bad: bool) -> Result<Data> {
+    fn open_splits(self, reading: Reading) -> Result<Data> {
         let clock = Instant::now();
-        let Some([train, eval]) = self.parts(skip_bad)? else {
+        let Some([train, eval]) = self.parts(reading)? else {
             bail!("{} does not come in two parts", self.folder.display());
         };
         let within = |part: &Part| -> Vec<ExcludedFile> {
@@ -273,12 +251,14 @@ impl Place {
         };
         let excluded = [within(&train), within(&eval)].concat();
         let (train, eval) = (train.images, eval.images);
+        mind_memory(&[train.as_ref(), eval.as_ref()])?;
         self.about.with(train, eval, excluded, clock)
     }
 
-    fn open_and_split(self, share: f64, seed: u64, skip_bad: bool) -> Result<Data> {
+    fn open_and_split(self, share: f64, seed: u64, reading: Reading) -> Result<Data> {
         let clock = Instant::now();
-        let (whole, excluded) = open_folder(&self.folder, skip_bad)?;
+        let (whole, excluded) = open_folder(&self.folder, reading)?;
+        mind_memory(&[whole.as_ref()])?;
         let labels: Vec<usize> = (0..whole.len()).map(|index| whole.label(index)).collect();
         let fold = stratified_split(&labels, share, seed)?;
         let train = Arc::new(Subset::new(whole.clone(), fold.train)?);
@@ -337,7 +317,7 @@ pub(crate) fn run(args: &DataArgs, global: &Global, console: &Console) -> Result
     match (&args.what, &args.sheet) {
         (None, None) => list(global),
         (None, Some(file)) => write_sheet(file, global),
-        (Some(what), _) => describe(what, args.skip_bad, global, console),
+        (Some(what), _) => describe(what, Reading { skip_bad: args.skip_bad, ..Reading::default() }, global, console),
     }
 }
 
@@ -381,17 +361,17 @@ fn list(global: &Global) -> Result<()> {
     Ok(())
 }
 
-fn describe(what: &str, skip_bad: bool, global: &Global, console: &Console) -> Result<()> {
-    let (title, folder, parts) = match draw(what)? {
+fn describe(what: &str, reading: Reading, global: &Global, console: &Console) -> Result<()> {
+    let (title, folder, parts) = match draw(what, reading)? {
         Some(data) => {
             let part = |name, images| Part { name, images, excluded: Vec::new() };
             (data.title, None, vec![part("train", data.train), part("val", data.eval)])
         }
         None => {
             let place = Place::find(what, console)?;
-            let parts = match place.parts(skip_bad).transpose() {
+            let parts = match place.parts(reading).transpose() {
                 Some(parts) => parts.map(Vec::from),
-                None => place.whole(skip_bad).map(|whole| vec![whole]),
+                None => place.whole(reading).map(|whole| vec![whole]),
             };
             let parts = parts.with_context(|| format!("in {}", place.folder.display()))?;
             (place.about.title, Some(place.folder), parts)

@@ -7,11 +7,13 @@ use serde_json::json;
 
 use crate::cli::{EvalArgs, Global};
 use crate::console::{Console, RunLog};
+use crate::reading::Reading;
 use crate::{data, device, saved};
 
 pub(crate) fn run(args: &EvalArgs, global: &Global, console: &Console) -> Result<()> {
     let saved = saved::read(&args.model, device::choose(global)?)?;
-    let (folder, excluded) = data::open_folder(&args.data, args.skip_bad)?;
+    let reading = Reading { skip_bad: args.skip_bad, shorter_side: saved.card.shorter_side };
+    let (folder, excluded) = data::open_folder(&args.data, reading)?;
     data::report_excluded(&excluded);
     let classes = &saved.card.classes;
     if folder.classes() != classes.as_slice() {

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
 use image::{RgbImage, imageops};
-use panal_data::decode_image;
 use panal_trainers::TrainError;
 use serde_json::{Value, json};
 use tch::{Device, Kind};
@@ -39,7 +38,7 @@ pub(crate) fn run(args: &ExplainArgs, global: &Global, console: &Console) -> Res
         }
         let mut images = Vec::new();
         for path in paths {
-            match decode_image(path) {
+            match saved.card.read_image(path) {
                 Ok(image) => images.push((path, image)),
                 Err(error) if args.skip_bad => tracing::warn!("left out: {error}"),
                 Err(error) => return Err(error.into()),

@@ -23,6 +23,7 @@ mod memory;
 mod models;
 mod overlay;
 mod predict;
+mod reading;
 mod record;
 mod run;
 mod running;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, anyhow, bail};
-use panal_data::{Pipeline, decode_image, is_image_name, keyed_rng};
+use panal_data::{Pipeline, is_image_name, keyed_rng};
 use panal_models::Folded;
 use panal_tensor::pixels_to_tensor;
 use panal_trainers::TrainError;
@@ -16,7 +16,7 @@ use tch::{Device, Kind};
 
 use crate::cli::{Global, PredictArgs};
 use crate::console::Console;
-use crate::saved::Saved;
+use crate::saved::{Card, Saved};
 use crate::{device, interrupt, saved, unfinished};
 
 /// What is said of one image.
@@ -38,7 +38,7 @@ struct ClassProbability<'a> {
 /// What predicts.
 struct Network {
     folded: Folded<'static>,
-    classes: Vec<String>,
+    card: Card,
     pipeline: Pipeline,
     device: Device,
 }
@@ -48,9 +48,9 @@ pub(crate) fn run(args: &PredictArgs, global: &Global, console: &Console) -> Res
     let files = gather(&args.images)?;
     let device = device::choose(global)?;
     let Saved { card, model, pipeline } = saved::read(&args.model, device)?;
-    let network = Network { folded: model.into_folded()?, classes: card.classes, pipeline, device };
+    let network = Network { folded: model.into_folded()?, card, pipeline, device };
     let mut buffer = Vec::new();
-    let mut output = Output::open(args.out.as_deref(), format, args.top.min(network.classes.len()))?;
+    let mut output = Output::open(args.out.as_deref(), format, args.top.min(network.card.classes.len()))?;
     let bar = console.bar(files.len() as u64, "{bar:24} {pos}/{len} images, {per_sec}, {eta} left");
     for (done, paths) in files.chunks(args.batch).enumerate() {
         if interrupt::stop().load(Ordering::Relaxed) {
@@ -103,14 +103,14 @@ fn predict<'a>(
     args: &PredictArgs,
     buffer: &mut Vec<f32>,
 ) -> Result<Vec<Prediction<'a>>> {
-    let pipeline = &network.pipeline;
+    let (card, pipeline) = (&network.card, &network.pipeline);
     let (height, width) = pipeline.size();
     let (height, width) = (height as usize, width as usize);
     let place = height * width * 3;
     // Every image into its own place; those behind a bad one move up.
     buffer.resize(paths.len() * place, 0.0);
     let decode = |(pixels, path): (&mut [f32], &PathBuf)| {
-        pipeline.apply(&decode_image(path)?, &mut keyed_rng(0, &[]), pixels);
+        pipeline.apply(&card.read_image(path)?, &mut keyed_rng(0, &[]), pixels);
         Ok::<_, panal_data::DataError>(())
     };
     let decoded: Vec<_> = buffer.par_chunks_exact_mut(place).zip(paths).map(decode).collect();
@@ -131,7 +131,7 @@ fn predict<'a>(
     let images = pixels_to_tensor(&buffer[..kept.len() * place], [kept.len(), height, width], network.device)?;
     let probabilities = network.folded.logits(&images)?.f_softmax(1, Kind::Float)?;
     let rows = Vec::<Vec<f32>>::try_from(probabilities.f_to_device(Device::Cpu)?)?;
-    kept.iter().zip(rows).map(|(path, row)| judge(path, &row, &network.classes, args.top)).collect()
+    kept.iter().zip(rows).map(|(path, row)| judge(path, &row, &network.card.classes, args.top)).collect()
 }
 
 fn judge<'a>(path: &Path, probabilities: &[f32], classes: &'a [String], top: usize) -> Result<Prediction<'a>> {

@@ -101,6 +101,9 @@ impl<'a> Runner<'a> {
         if !is_default(&self.lab.stem) {
             config["stem"] = json!(self.lab.stem);
         }
+        if let Some(side) = self.lab.shorter_side {
+            config["shorter_side"] = json!(side);
+        }
         config
     }
 

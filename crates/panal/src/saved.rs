@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use panal_data::{AugmentSpec, Pipeline};
+use image::RgbImage;
+use panal_data::{AugmentSpec, DataError, Pipeline, ShorterSide, decode_image};
 use panal_models::{Classifier, ModelSpec};
 use panal_report::RunRecord;
 use panal_tensor::{read_weights, write_safetensors};
@@ -23,6 +24,9 @@ pub(crate) struct Card {
     pub(crate) model: ModelSpec,
     /// Names of the classes, in the order of the outputs.
     pub(crate) classes: Vec<String>,
+    /// What larger images are reduced to, before the transform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shorter_side: Option<ShorterSide>,
     /// From an image to the network's input.
     pub(crate) transform: AugmentSpec,
     /// Data, settings and seed, in words and digests.
@@ -35,9 +39,19 @@ impl Card {
         Self {
             model: ModelSpec::new(lab.model, record.data.classes.len()).with_stem(lab.stem),
             classes: record.data.classes.clone(),
+            shorter_side: lab.shorter_side,
             transform: lab.eval_augment().clone(),
             origin: json!({ "data": record.data.train, "config": record.config, "seed": record.seed, "versions": record.versions }),
         }
+    }
+
+    /// The image in the file at `path`, ready for the transform.
+    pub(crate) fn read_image(&self, path: &Path) -> Result<RgbImage, DataError> {
+        let image = decode_image(path)?;
+        Ok(match self.shorter_side {
+            Some(side) => side.reduce(image),
+            None => image,
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use toml::Value;
 use crate::cli::{Global, TrainArgs};
 use crate::console::Console;
 use crate::energy::Metering;
+use crate::reading::Reading;
 use crate::run::Runner;
 use crate::running::{self, Work};
 use crate::saved::{self, Card};
@@ -16,7 +17,8 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
     let lab = config::load(&args.config, &[("data", Value::String(args.data.clone()))])?;
     let (index, row) = lab.find(&args.row)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
-    let data = data::open_any(&args.data, args.val_fraction, args.seed, args.config.skip_bad, console)?;
+    let reading = Reading { skip_bad: args.config.skip_bad, shorter_side: lab.shorter_side };
+    let data = data::open_any(&args.data, args.val_fraction, args.seed, reading, console)?;
     let device = device::choose(global)?;
     device::mind(device, row.phases.iter().map(|phase| phase.precision));
     let mut runner = Runner::new(&lab, &data, device, Metering::new(&args.energy, device)?, console);

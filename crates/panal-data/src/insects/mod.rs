@@ -179,6 +179,10 @@ impl DataSource for Insects {
         draw_insect(&self.classes[class], self.seed, number)
     }
 
+    fn size(&self, _: usize) -> Result<(u32, u32), DataError> {
+        Ok((INSECT_SIDE, INSECT_SIDE))
+    }
+
     /// SHA-256 of all that decides the pixels: the renderer's version, the bytes of the whole species table (so that any change to
     /// it shows), species, seed and number.
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {

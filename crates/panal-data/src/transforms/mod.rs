@@ -46,4 +46,4 @@ pub use rotation::RandomRotation;
 pub use sobel::Sobel;
 pub use values::{Amount, Fill, Interpolation, PixelBox, Size};
 
-pub(crate) use values::{chance, check_fraction};
+pub(crate) use values::{MAX_SIDE, chance, check_fraction};

@@ -50,3 +50,21 @@ fn an_error_is_not_kept() {
     assert!(cached.image(1).is_err() && cached.image(1).is_err());
     assert_eq!(source.asked.load(Ordering::Relaxed), 2);
 }
+
+#[test]
+fn all_images_are_decoded_at_once_and_kept_as_far_as_there_is_room() {
+    let source = Arc::new(Painted::new(5));
+    let cached = Cached::new(source.clone(), usize::MAX);
+    cached.decode_all().unwrap();
+    cached.image(3).unwrap();
+    assert_eq!((source.asked.load(Ordering::Relaxed), cached.kept()), (5, 5));
+
+    // Each takes 900 to 1,080 bytes.
+    let cached = Cached::new(Arc::new(Painted::new(5)), 2200);
+    cached.decode_all().unwrap();
+    assert_eq!(cached.kept(), 2);
+
+    let broken = Arc::new(Painted { broken: Some(4), ..Painted::new(5) });
+    let error = Cached::new(broken, usize::MAX).decode_all().unwrap_err();
+    assert_eq!(error.to_string(), "cannot decode bees/4.png: it was painted so");
+}

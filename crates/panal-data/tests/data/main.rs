@@ -13,4 +13,5 @@ mod ink;
 mod leaks;
 mod loader;
 mod omniglot;
+mod reduced;
 mod shared;

@@ -15,6 +15,7 @@ use super::encoder::Encoder;
 use super::transfer;
 use crate::cli::{FewshotCurveArgs, Global, TransferMethod};
 use crate::console::{Console, RunLog};
+use crate::reading::Reading;
 use crate::{data, interrupt, record, unfinished};
 
 const LEVEL: f64 = 0.95;
@@ -37,7 +38,7 @@ enum Way<'a> {
 
 pub(crate) fn run(args: &FewshotCurveArgs, global: &Global, console: &Console) -> Result<()> {
     let clock = Instant::now();
-    let data = data::open_evaluated(&args.data, args.skip_bad, console)?;
+    let data = data::open_evaluated(&args.data, Reading { skip_bad: args.skip_bad, shorter_side: None }, console)?;
     args.out.as_deref().map(unfinished::check_folder).transpose()?;
     let classes = data.images.classes();
     let ways = args.ways.unwrap_or(classes.len().min(5));

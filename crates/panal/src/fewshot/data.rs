@@ -14,7 +14,7 @@ use panal_data::{
 
 use super::config::Test;
 use crate::console::Console;
-use crate::data;
+use crate::{data, reading};
 
 /// Images, and the episodes of them that learners are judged by.
 pub(crate) struct Judging {
@@ -152,7 +152,7 @@ fn open_classes(folder: &Path, skip_bad: bool) -> Result<Arc<dyn DataSource>> {
     } else {
         ImageFolder::open(folder, bad)?
     };
-    data::report_excluded(&data::excluded(&images));
+    data::report_excluded(&reading::excluded(&images));
     Ok(Arc::new(images))
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail};
-use panal_data::AugmentSpec;
+use panal_data::{AugmentSpec, ShorterSide};
 use panal_models::{Arch, Stem};
 use panal_trainers::{AugmentOn, SimClrSpec};
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,9 @@ pub(crate) struct Pretraining {
     pub(crate) title: String,
     /// A data set that panal draws or that is in the catalogue, or a folder.
     pub(crate) data: String,
+    /// Larger images are reduced to this as they are read; left as they are if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shorter_side: Option<ShorterSide>,
     /// Share of the images of every class to learn from; all if not given. Which they are does not depend on the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) share: Option<f64>,

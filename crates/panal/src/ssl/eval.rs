@@ -15,6 +15,7 @@ use super::protocol::{Protocol, Settings};
 use crate::cli::{Global, SslEvalArgs};
 use crate::console::Console;
 use crate::data::{self, Data};
+use crate::reading::Reading;
 use crate::{device, record};
 
 pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Result<()> {
@@ -23,7 +24,8 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
         bail!("--resume goes on with a file that an earlier run wrote: name it by --out");
     }
     let inits = init::resolve(&args.inits, console)?;
-    let mut data = data::open_any(&args.data, args.val_fraction, args.seed, args.config.skip_bad, console)?;
+    let reading = Reading { skip_bad: args.config.skip_bad, shorter_side: settings.shorter_side };
+    let mut data = data::open_any(&args.data, args.val_fraction, args.seed, reading, console)?;
     if args.share != 1.0 {
         data.train = pretrain::share(data.train, args.share)?;
         data.train_record = panal_trainers::split_record(data.train.as_ref())?;

@@ -18,6 +18,7 @@ use crate::board::Board;
 use crate::cli::{ConfigArgs, Global, PretrainArgs};
 use crate::console::{Console, RunLog};
 use crate::data::{self, Data, Unlabelled};
+use crate::reading::Reading;
 use crate::run::hex;
 use crate::running::{self, Work};
 use crate::{device, interrupt, memory, record, unfinished};
@@ -99,7 +100,8 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global, console: &Console) -> Re
 
 /// The images that a configuration names, or the share of them that it asks for.
 pub(crate) fn open(config: &Pretraining, skip_bad: bool, console: &Console) -> Result<Unlabelled> {
-    let mut data = data::open_unlabelled(&config.data, skip_bad, console)?;
+    let mut data =
+        data::open_unlabelled(&config.data, Reading { skip_bad, shorter_side: config.shorter_side }, console)?;
     if let Some(share) = config.share.filter(|share| *share < 1.0) {
         let part = self::share(data.images, share)?;
         if let Some([train, _]) = &mut data.watch {

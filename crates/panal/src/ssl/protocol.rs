@@ -1,6 +1,7 @@
 //! The protocols by which features are judged, and their settings. Running them is `eval`'s.
 
 use anyhow::{Context, Result, bail};
+use panal_data::ShorterSide;
 use panal_trainers::{KnnSpec, PhaseSpec, ProbeSpec};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -71,6 +72,9 @@ impl fmt::Display for Protocol {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
+    /// Larger images are reduced to this as they are read; left as they are if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shorter_side: Option<ShorterSide>,
     /// Images a training step.
     pub(crate) batch: usize,
     /// Images at a time where nothing is learnt.

@@ -1,0 +1,151 @@
+//! How the images of a data set are read: checked, reduced, kept in memory, and what is said where they do not fit. Which
+//! data set it is, is `data`'s to say.
+
+use std::sync::Arc;
+
+use panal_data::{BadFiles, Cached, DataError, DataSource, ImageFolder, Reduced, ShorterSide};
+use panal_report::ExcludedFile;
+use rayon::prelude::*;
+
+/// Bound of the decoded images kept in memory, for each split: epochs read the same files again.
+pub(crate) const CACHE_BYTES: usize = 1 << 30;
+
+/// How images are read.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Reading {
+    /// Leave out images that cannot be decoded.
+    pub(crate) skip_bad: bool,
+    /// Reduce larger images to this.
+    pub(crate) shorter_side: Option<ShorterSide>,
+}
+
+impl Reading {
+    /// The images of a folder that `open` opens, every one decoded to see that it can be, and the files that are not used.
+    ///
+    /// # Errors
+    /// What `open` says, and all images that cannot be decoded unless they are left out.
+    pub(crate) fn open(
+        self,
+        open: impl Fn(BadFiles) -> Result<ImageFolder, DataError>,
+    ) -> Result<(Arc<dyn DataSource>, Vec<ExcludedFile>), DataError> {
+        let folder = open(BadFiles::Unchecked)?;
+        let not_used = excluded(&folder);
+        let images = self.cached(Arc::new(folder));
+        if images.decode_all().is_ok() {
+            return Ok((Arc::new(images), not_used));
+        }
+        // Once more, to name all bad images or to leave them out.
+        let folder = open(if self.skip_bad { BadFiles::Skip } else { BadFiles::Error })?;
+        let not_used = excluded(&folder);
+        Ok((self.kept(Arc::new(folder)), not_used))
+    }
+
+    /// The same images, reduced where that is asked for, and decoded or drawn once as far as there is room.
+    pub(crate) fn kept(self, images: Arc<dyn DataSource>) -> Arc<dyn DataSource> {
+        Arc::new(self.cached(images))
+    }
+
+    /// The same images, reduced where that is asked for.
+    pub(crate) fn reduced(self, images: Arc<dyn DataSource>) -> Arc<dyn DataSource> {
+        match self.shorter_side {
+            Some(side) => Arc::new(Reduced::new(images, side)),
+            None => images,
+        }
+    }
+
+    fn cached(self, images: Arc<dyn DataSource>) -> Cached {
+        Cached::new(self.reduced(images), CACHE_BYTES)
+    }
+}
+
+/// The files of a folder that are not used.
+pub(crate) fn excluded(images: &ImageFolder) -> Vec<ExcludedFile> {
+    let files = images.excluded().iter();
+    files.map(|file| ExcludedFile { path: file.path.clone(), reason: file.reason.clone() }).collect()
+}
+
+/// Bounds for the shorter side that are worth naming: above what networks look at, the largest first.
+const SHORTER_SIDES: [u32; 4] = [1024, 768, 512, 384];
+
+/// Warns where images are decoded again and again, since they do not all fit in memory.
+pub(crate) fn mind_memory(parts: &[&dyn DataSource]) -> Result<(), DataError> {
+    let mut sizes = Vec::new();
+    for images in parts {
+        let of_part = (0..images.len()).into_par_iter().map(|index| images.size(index));
+        sizes.push((images.name(), of_part.collect::<Result<Vec<_>, _>>()?));
+    }
+    if let Some(advice) = advice(&sizes, CACHE_BYTES as u64) {
+        tracing::warn!("{advice}");
+    }
+    Ok(())
+}
+
+/// What to say of parts, each a name and the `(width, height)` of its images, of which `room` bytes are kept; nothing
+/// where that is all of them.
+fn advice(parts: &[(&str, Vec<(u32, u32)>)], room: u64) -> Option<String> {
+    // Bytes of images whose shorter side is `side` at most.
+    let reduced = |sizes: &[(u32, u32)], side: u32| -> u64 {
+        let bytes = |&(width, height): &(u32, u32)| {
+            let scale = (f64::from(side) / f64::from(width.min(height))).min(1.0);
+            (3.0 * f64::from(width) * f64::from(height) * scale * scale) as u64
+        };
+        sizes.iter().map(bytes).sum()
+    };
+    let too_large: Vec<String> = parts
+        .iter()
+        .map(|(name, sizes)| (name, sizes.len(), reduced(sizes, u32::MAX)))
+        .filter(|(_, _, bytes)| *bytes > room)
+        .map(|(name, images, bytes)| format!("the {images} images of {name} take {} decoded", gigabytes(bytes)))
+        .collect();
+    if too_large.is_empty() {
+        return None;
+    }
+    let fits = |side: &u32| parts.iter().all(|(_, sizes)| reduced(sizes, *side) <= room);
+    let remedy = match SHORTER_SIDES.into_iter().find(fits) {
+        Some(side) => format!(": `--set shorter_side={side}` reduces each image once and keeps them all"),
+        None => String::new(),
+    };
+    let (too_large, room) = (too_large.join(" and "), gigabytes(room));
+    Some(format!("{too_large}; {room} at most are kept, the others are decoded each time they are asked for{remedy}"))
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn photographs_that_do_not_fit_in_memory_come_with_a_remedy() {
+        let phone = |images| vec![(4000, 3000); images];
+        assert_eq!(advice(&[("train", phone(27)), ("val", phone(10))], 1 << 30), None);
+        let said = advice(&[("train", phone(244)), ("val", phone(10))], 1 << 30).unwrap();
+        assert_eq!(
+            said,
+            "the 244 images of train take 8.8 GB decoded; 1.1 GB at most are kept, the others are decoded each time they are asked for: \
+             `--set shorter_side=1024` reduces each image once and keeps them all"
+        );
+        // The remedy is for every part.
+        let said = advice(&[("train", phone(40)), ("val", phone(400))], 1 << 30).unwrap();
+        assert!(
+            said.starts_with("the 40 images of train take 1.4 GB decoded and the 400 images of val take 14.4 GB"),
+            "{said}"
+        );
+        assert!(said.contains("shorter_side=768"), "{said}");
+        // Too many even so.
+        let said = advice(&[("train", phone(5000))], 1 << 30).unwrap();
+        assert!(said.ends_with("asked for"), "{said}");
+    }
+
+    #[test]
+    fn a_remedy_does_what_it_says() {
+        for (images, width, height) in [(100, 3000, 4000), (300, 2048, 1536), (400, 5000, 1000)] {
+            let said = advice(&[("train", vec![(width, height); images])], 1 << 30).unwrap();
+            let side = said.split("shorter_side=").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
+            let reduced = ShorterSide::new(side.parse().unwrap()).unwrap().reduce(image::RgbImage::new(width, height));
+            assert_eq!(advice(&[("train", vec![reduced.dimensions(); images])], 1 << 30), None, "{said}");
+        }
+    }
+}

@@ -222,23 +222,25 @@ fn images_are_reduced_in_training_and_wherever_the_model_is_used() {
         json(&out.join("record.jsonl"))
     };
     let (whole, small) = (place.path("whole"), place.path("small"));
-    let (record, reduced) = (train(&whole, &[]), train(&small, &["shorter_side=8"]));
-    assert_eq!((&record["config"]["shorter_side"], &reduced["config"]["shorter_side"]), (&Value::Null, &8.into()));
+    let (record, reduced) = (train(&whole, &[]), train(&small, &["shorter_side=32"]));
+    assert_eq!((&record["config"]["shorter_side"], &reduced["config"]["shorter_side"]), (&Value::Null, &32.into()));
     assert_eq!(record["data"]["train"], reduced["data"]["train"], "digests are those of the files");
 
-    // Of a stripe of 4 pixels little is left in the eighth part of an image, so that the two judge otherwise.
     for (model, record) in [(&whole, &record), (&small, &reduced)] {
         let model = model.join("model.safetensors");
         let said = run(panal(&["predict", "--json"]).arg(&model).arg(place.path("images/val")));
+        assert_eq!(said.code, Some(0), "{}", said.err);
         let predicted: Value = serde_json::from_str(&said.out).unwrap();
-        let judged = record["predictions"].as_array().unwrap();
-        for (predicted, judged) in predicted.as_array().unwrap().iter().zip(judged) {
+        let (predicted, judged) = (predicted.as_array().unwrap(), record["predictions"].as_array().unwrap());
+        assert_eq!((predicted.len(), judged.len()), (6, 6));
+        for (predicted, judged) in predicted.iter().zip(judged) {
             assert!(predicted["image"].as_str().unwrap().ends_with(judged["id"].as_str().unwrap()), "{predicted}");
             let best =
                 judged["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).fold(0.0, f64::max);
             assert!((predicted["probability"].as_f64().unwrap() - best).abs() < 1e-4, "{predicted} {judged}");
         }
         let said = run(panal(&["eval", "--json"]).arg(&model).arg(place.path("images/val")));
+        assert_eq!(said.code, Some(0), "{}", said.err);
         let scores: Value = serde_json::from_str(&said.out).unwrap();
         let loss = record["epochs"].as_array().unwrap().last().unwrap()["eval_loss"].as_f64().unwrap();
         assert!((scores["loss"].as_f64().unwrap() - loss).abs() < 1e-4, "{scores} {loss}");

@@ -241,7 +241,8 @@ fn one_command_makes_the_table_beside_supervised_and_random() {
     let (data, config, out) = (place.at("images"), place.at("tiny.toml"), place.at("out"));
     let compare = |more: &[&str]| {
         let mut command = panal(&["ssl", "compare", &data, "--config", &config, "--out", &out, "--supervised"]);
-        command.args(["--seeds", "2", "--set", "simclr.epochs=2", "--judge", "knn.k=3", "--judge", "batch=4"]);
+        command.args(["--seeds", "2", "--set", "simclr.epochs=2", "--set", "shorter_side=20"]);
+        command.args(["--judge", "knn.k=3", "--judge", "batch=4"]);
         command.args(["--judge", "finetune.epochs=1", "--judge", "scratch.epochs=2"]);
         run(command.args(more))
     };
@@ -263,6 +264,11 @@ fn one_command_makes_the_table_beside_supervised_and_random() {
     assert_eq!(found, [of("knn"), of("linear")].concat());
     let record = json(&std::fs::read_to_string(place.at("out/supervised-1/record.json")).unwrap());
     assert_eq!((&record["kind"], &record["config"]["supervised"]), (&"supervised pretraining".into(), &true.into()));
+    // What is judged is read as what was learnt from.
+    let judged = json(&std::fs::read_to_string(place.at("out/evaluation.json")).unwrap());
+    assert_eq!((&record["config"]["shorter_side"], &judged["settings"]["shorter_side"]), (&20.into(), &20.into()));
+    let said = compare(&["--judge", "shorter_side=30"]);
+    assert!(said.code == Some(1) && said.err.contains("--judge can't set shorter_side"), "{}", said.err);
     let epochs = record["epochs"].as_array().unwrap();
     assert!(epochs.len() == 2 && epochs[1]["train_loss"].as_f64().unwrap().is_finite(), "{record}");
     let labels = std::fs::read(place.at("out/supervised-1/encoder.safetensors")).unwrap();

@@ -33,14 +33,20 @@ set = { "simclr.epochs" = 200 }
 cpu = { label = "2", set = { "simclr.epochs" = 2 } }
 "#;
     std::fs::write(place.at("study.toml"), study).unwrap();
-    let varied = study.replace("set = { \"simclr.epochs\" = 2 }", "set = { share = 0.5 }");
-    assert_ne!(varied, study);
-    std::fs::write(place.at("varied.toml"), varied).unwrap();
-    let (file, data, config, out) =
-        (place.at("varied.toml"), place.at("images"), place.at("tiny.toml"), place.at("out"));
-    let said = run(&mut panal(&["ssl", "study", &file, &data, "--config", &config, "--out", &out]));
-    assert!(said.code == Some(1) && said.err.contains("can't vary `data` or `share`"), "{}", said.err);
-    assert!(!std::fs::exists(&out).unwrap());
+    for fixed in ["share = 0.5", "shorter_side = 500"] {
+        let varied = study.replace("set = { \"simclr.epochs\" = 2 }", &format!("set = {{ {fixed} }}"));
+        assert_ne!(varied, study);
+        std::fs::write(place.at("varied.toml"), varied).unwrap();
+        let (file, data, config, out) =
+            (place.at("varied.toml"), place.at("images"), place.at("tiny.toml"), place.at("out"));
+        let said = run(&mut panal(&["ssl", "study", &file, &data, "--config", &config, "--out", &out]));
+        assert!(
+            said.code == Some(1) && said.err.contains("can't vary `data`, `share` or `shorter_side`"),
+            "{}",
+            said.err
+        );
+        assert!(!std::fs::exists(&out).unwrap());
+    }
     let again = || {
         let (study, data, config, out) =
             (place.at("study.toml"), place.at("images"), place.at("tiny.toml"), place.at("out"));

@@ -8,7 +8,7 @@ use image::RgbImage;
 use sha2::{Digest, Sha256};
 
 use crate::decode::image_size;
-use crate::{DataError, DataSource, decode_bytes, decode_image};
+use crate::{DataError, DataSource, decode_bytes};
 
 /// All that a data set of files is made of.
 #[derive(Default)]
@@ -56,7 +56,7 @@ impl<T: HasFiles> DataSource for T {
     }
 
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {
-        decode_image(&self.files().images[index].path)
+        self.files().images[index].decode()
     }
 
     fn size(&self, index: usize) -> Result<(u32, u32), DataError> {
@@ -86,12 +86,12 @@ impl ImageFile {
         fs::read(&self.path).map_err(|source| DataError::Read { path: self.path.clone(), source })
     }
 
-    /// Decodes the image, and keeps the digest of the bytes on the way.
-    pub(crate) fn check(&self) -> Result<(), DataError> {
+    /// Decodes the image, and keeps the digest of the bytes on the way, so that it is theirs and the file is read once.
+    pub(crate) fn decode(&self) -> Result<RgbImage, DataError> {
         let bytes = self.read()?;
-        decode_bytes(&bytes, &self.path.display().to_string())?;
+        let image = decode_bytes(&bytes, &self.path.display().to_string())?;
         self.digest.get_or_init(|| Sha256::digest(&bytes).into());
-        Ok(())
+        Ok(image)
     }
 
     /// SHA-256 of the file's bytes.

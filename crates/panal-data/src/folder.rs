@@ -228,8 +228,8 @@ impl ImageFolder {
     }
 
     fn find_bad(&self) -> Vec<(usize, BadFile)> {
-        let check = |(index, image): (usize, &ImageFile)| match image.check() {
-            Ok(()) => None,
+        let check = |(index, image): (usize, &ImageFile)| match image.decode() {
+            Ok(_) => None,
             Err(DataError::Decode { name, reason }) => Some((index, BadFile { name, reason })),
             Err(DataError::Read { path, source }) => {
                 let reason = format!("it cannot be read: {source}");

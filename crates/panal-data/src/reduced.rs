@@ -1,4 +1,5 @@
-//! Images made smaller as they are read, so that photographs of many megapixels can be kept in memory.
+//! Images made smaller as they are read, so that photographs of many megapixels can be kept in memory. Keeping them is
+//! `cached`'s.
 
 use std::sync::Arc;
 

@@ -33,7 +33,8 @@ pub trait DataSource: Send + Sync {
     /// The image cannot be read; the error names it.
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError>;
 
-    /// Width and height of image `index`, in pixels, as its file says or, if it does not, as it is decoded.
+    /// Width and height of image `index`, in pixels. A source of files knows them without decoding the image; where this is not
+    /// defined it is decoded, and a trainer on a CPU asks it of many.
     ///
     /// # Errors
     /// As [`image`](Self::image).

@@ -211,7 +211,7 @@ pub struct Versions {
 pub struct Seconds {
     /// From start to end.
     pub total: f64,
-    /// Opening and checking the images.
+    /// Opening the images and decoding each, to see that it can be; before the first run, once for all.
     pub data: f64,
     /// Computing features of the frozen part.
     pub features: f64,

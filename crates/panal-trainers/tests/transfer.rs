@@ -4,12 +4,15 @@
 
 mod common;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use common::{PLAIN, RANDOM, model, network, phases, run, split};
+use common::{PLAIN, RANDOM, Stripes, model, network, phases, run, split};
+use image::RgbImage;
+use panal_data::{DataError, DataSource};
 use panal_models::{Classifier, ModelSpec};
 use panal_tensor::{DeviceChoice, Precision};
-use panal_trainers::{Log, Outcome, Part, PhaseSpec, Silent, TrainError, Transfer};
+use panal_trainers::{Log, Outcome, Part, PhaseSpec, Silent, Split, TrainError, Transfer};
 use tch::{Device, Kind, Tensor};
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -74,6 +77,69 @@ fn fine_tuning_moves_weights_and_running_statistics() {
     for part in ["features.0.0.weight", "features.0.1.running_mean", "features.18.1.num_batches_tracked"] {
         let find = |tensors: &[(String, Tensor)]| tensors.iter().find(|(name, _)| name == part).unwrap().1.copy();
         assert_ne!(find(&before), find(&after), "{part} did not move");
+    }
+}
+
+/// Images that say that they are large, and count how often they are asked for.
+struct Large {
+    source: Arc<Stripes>,
+    asked: AtomicUsize,
+}
+
+impl DataSource for Large {
+    fn name(&self) -> &str {
+        self.source.name()
+    }
+    fn classes(&self) -> &[String] {
+        self.source.classes()
+    }
+    fn len(&self) -> usize {
+        self.source.len()
+    }
+    fn label(&self, index: usize) -> usize {
+        self.source.label(index)
+    }
+    fn id(&self, index: usize) -> String {
+        self.source.id(index)
+    }
+    fn image(&self, index: usize) -> Result<RgbImage, DataError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.source.image(index)
+    }
+    fn size(&self, _: usize) -> Result<(u32, u32), DataError> {
+        Ok((9_000, 6_000))
+    }
+    fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
+        self.source.content_digest(index)
+    }
+}
+
+#[test]
+fn large_images_that_no_draw_changes_are_loaded_once_and_teach_the_same() {
+    let large = |len, key| Arc::new(Large { source: Stripes::new(len, key), asked: AtomicUsize::new(0) });
+    let phases = phases("{ epochs = 3, train = 'all', lr = 0.01 }");
+    for (ops, epochs_of_training) in [(PLAIN, 1), (RANDOM, 3)] {
+        let mut models = [model(0), model(0)];
+        let small = run(&mut models[0], ops, &phases, None, &GO).unwrap();
+        // 20 and 12 of 162 MB each: more than 1 GiB.
+        let (train, eval) = (large(20, 1), large(12, 2));
+        let outcome = Transfer {
+            train: Split { source: train.clone(), ..split(20, 1, ops) },
+            eval: Split { source: eval.clone(), ..split(12, 2, PLAIN) },
+            phases: &phases,
+            batch: 8,
+            eval_batch: 5,
+            seed: 3,
+            threads: Some(1),
+            checkpoint: None,
+            stop: &GO,
+        };
+        let outcome = outcome.run(&mut models[1], &mut Silent).unwrap();
+        let asked = [train, eval].map(|images| images.asked.load(Ordering::Relaxed));
+        assert_eq!(asked, [20 * epochs_of_training, 12]);
+        for (small, large) in small.epochs.iter().zip(&outcome.epochs) {
+            assert_eq!((small.train_loss, small.eval.loss), (large.train_loss, large.eval.loss));
+        }
     }
 }
 

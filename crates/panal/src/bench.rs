@@ -46,6 +46,8 @@ pub(crate) fn run(bench: &Bench, global: &Global) -> Result<()> {
 fn pipeline(args: &PipelineArgs, global: &Global) -> Result<Value> {
     let device = device::choose(global)?;
     let folder = ImageFolder::open(&args.data, BadFiles::Unchecked)?;
+    // A run knows the digests of its files by the time that it loads them.
+    folder.digest()?;
     let source: Arc<dyn DataSource> =
         if args.cached { Arc::new(Cached::new(Arc::new(folder), CACHE_BYTES)) } else { Arc::new(folder) };
     let (augment, views) = match args.transform {

@@ -126,9 +126,7 @@ impl Lab {
         positive("seeds", self.seeds)?;
         positive("the number of rows", self.row.len() as u64)?;
         check_name(&self.name)?;
-        for (name, augment) in &self.augment {
-            augment.check().with_context(|| format!("in augment.{name}"))?;
-        }
+        check_shorter_side(self.shorter_side, largest_side(&self.augment)?)?;
         for (index, row) in self.row.iter().enumerate() {
             let at = format!("row[{index}] ({})", row.name);
             if self.row[..index].iter().any(|other| other.name == row.name) {
@@ -144,6 +142,29 @@ impl Lab {
             }
         }
         Ok(())
+    }
+}
+
+/// The longest side of the images that the transforms make.
+///
+/// # Errors
+/// A transform that cannot be, by its name.
+pub(crate) fn largest_side(transforms: &BTreeMap<String, AugmentSpec>) -> Result<u32> {
+    let mut largest = 0;
+    for (name, transform) in transforms {
+        let (height, width) = transform.check().with_context(|| format!("in augment.{name}"))?.size();
+        largest = largest.max(height).max(width);
+    }
+    Ok(largest)
+}
+
+/// Refuses to reduce images to less than the transforms make of them.
+pub(crate) fn check_shorter_side(side: Option<ShorterSide>, needed: u32) -> Result<()> {
+    match side.map(ShorterSide::pixels) {
+        Some(side) if side < needed => {
+            bail!("shorter_side must be at least {needed}, for the transforms make images so large, got {side}")
+        }
+        _ => Ok(()),
     }
 }
 

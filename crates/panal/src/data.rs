@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::{DataArgs, Global};
 use crate::console::Console;
-use crate::reading::{Reading, mind_memory};
+use crate::reading::Reading;
 use crate::unfinished;
 
 /// A data set that panal draws: its id, what it is, and the images to train and to evaluate on.
@@ -102,7 +102,6 @@ pub(crate) fn open_unlabelled(what: &str, reading: Reading, console: &Console) -
     let (images, excluded) = reading.open(|bad| ImageFolder::open_unlabelled(&place.folder, bad))?;
     report_excluded(&excluded);
     tracing::info!("{} ({}): {} images", place.about.title, place.about.origin, images.len());
-    mind_memory(&[images.as_ref()])?;
     let About { id, title, origin } = place.about;
     Ok(Unlabelled { id, title, origin, images, watch: None, excluded })
 }
@@ -251,14 +250,12 @@ impl Place {
         };
         let excluded = [within(&train), within(&eval)].concat();
         let (train, eval) = (train.images, eval.images);
-        mind_memory(&[train.as_ref(), eval.as_ref()])?;
         self.about.with(train, eval, excluded, clock)
     }
 
     fn open_and_split(self, share: f64, seed: u64, reading: Reading) -> Result<Data> {
         let clock = Instant::now();
         let (whole, excluded) = open_folder(&self.folder, reading)?;
-        mind_memory(&[whole.as_ref()])?;
         let labels: Vec<usize> = (0..whole.len()).map(|index| whole.label(index)).collect();
         let fold = stratified_split(&labels, share, seed)?;
         let train = Arc::new(Subset::new(whole.clone(), fold.train)?);

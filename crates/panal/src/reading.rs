@@ -17,25 +17,29 @@ pub(crate) struct Reading {
     pub(crate) skip_bad: bool,
     /// Reduce larger images to this.
     pub(crate) shorter_side: Option<ShorterSide>,
+    /// All images will be asked for, so that each is kept as soon as it has been decoded to see that it can be.
+    pub(crate) keep_all: bool,
 }
 
 impl Reading {
-    /// The images of a folder that `open` opens, every one decoded to see that it can be, and the files that are not used.
+    /// The images of the folder that `scan` opens, every one decoded to see that it can be, and the files that are not used.
     ///
     /// # Errors
-    /// What `open` says, and all images that cannot be decoded unless they are left out.
+    /// What `scan` says, and all images that cannot be decoded unless they are left out.
     pub(crate) fn open(
         self,
-        open: impl Fn(BadFiles) -> Result<ImageFolder, DataError>,
+        scan: impl Fn(BadFiles) -> Result<ImageFolder, DataError>,
     ) -> Result<(Arc<dyn DataSource>, Vec<ExcludedFile>), DataError> {
-        let folder = open(BadFiles::Unchecked)?;
-        let not_used = excluded(&folder);
-        let images = self.cached(Arc::new(folder));
-        if images.decode_all().is_ok() {
-            return Ok((Arc::new(images), not_used));
+        if self.keep_all {
+            let folder = scan(BadFiles::Unchecked)?;
+            let not_used = excluded(&folder);
+            let images = self.cached(Arc::new(folder));
+            if images.decode_all().is_ok() {
+                return Ok((Arc::new(images), not_used));
+            }
         }
-        // Once more, to name all bad images or to leave them out.
-        let folder = open(if self.skip_bad { BadFiles::Skip } else { BadFiles::Error })?;
+        // To name all bad images, or to leave them out.
+        let folder = scan(if self.skip_bad { BadFiles::Skip } else { BadFiles::Error })?;
         let not_used = excluded(&folder);
         Ok((self.kept(Arc::new(folder)), not_used))
     }
@@ -64,17 +68,17 @@ pub(crate) fn excluded(images: &ImageFolder) -> Vec<ExcludedFile> {
     files.map(|file| ExcludedFile { path: file.path.clone(), reason: file.reason.clone() }).collect()
 }
 
-/// Bounds for the shorter side that are worth naming: above what networks look at, the largest first.
+/// Bounds for the shorter side that are worth naming, the largest first.
 const SHORTER_SIDES: [u32; 4] = [1024, 768, 512, 384];
 
-/// Warns where images are decoded again and again, since they do not all fit in memory.
-pub(crate) fn mind_memory(parts: &[&dyn DataSource]) -> Result<(), DataError> {
+/// Warns where images that are asked for again and again do not all fit in memory; the network is given images of side `needed`.
+pub(crate) fn mind_memory(parts: &[&dyn DataSource], needed: u32) -> Result<(), DataError> {
     let mut sizes = Vec::new();
     for images in parts {
         let of_part = (0..images.len()).into_par_iter().map(|index| images.size(index));
         sizes.push((images.name(), of_part.collect::<Result<Vec<_>, _>>()?));
     }
-    if let Some(advice) = advice(&sizes, CACHE_BYTES as u64) {
+    if let Some(advice) = advice(&sizes, CACHE_BYTES as u64, needed) {
         tracing::warn!("{advice}");
     }
     Ok(())
@@ -82,7 +86,7 @@ pub(crate) fn mind_memory(parts: &[&dyn DataSource]) -> Result<(), DataError> {
 
 /// What to say of parts, each a name and the `(width, height)` of its images, of which `room` bytes are kept; nothing
 /// where that is all of them.
-fn advice(parts: &[(&str, Vec<(u32, u32)>)], room: u64) -> Option<String> {
+fn advice(parts: &[(&str, Vec<(u32, u32)>)], room: u64, needed: u32) -> Option<String> {
     // Bytes of images whose shorter side is `side` at most.
     let reduced = |sizes: &[(u32, u32)], side: u32| -> u64 {
         let bytes = |&(width, height): &(u32, u32)| {
@@ -100,9 +104,11 @@ fn advice(parts: &[(&str, Vec<(u32, u32)>)], room: u64) -> Option<String> {
     if too_large.is_empty() {
         return None;
     }
-    let fits = |side: &u32| parts.iter().all(|(_, sizes)| reduced(sizes, *side) <= room);
+    let fits = |side: &u32| *side >= needed && parts.iter().all(|(_, sizes)| reduced(sizes, *side) <= room);
     let remedy = match SHORTER_SIDES.into_iter().find(fits) {
-        Some(side) => format!(": `--set shorter_side={side}` reduces each image once and keeps them all"),
+        Some(side) => format!(
+            ": `--set shorter_side={side}` reduces each image once, which keeps them all and changes results a little"
+        ),
         None => String::new(),
     };
     let (too_large, room) = (too_large.join(" and "), gigabytes(room));
@@ -118,34 +124,72 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_folder_is_read_the_same_whether_or_not_images_are_kept_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |reading: Reading| reading.open(|bad| ImageFolder::open(folder.path(), bad));
+        for class in ["ants", "bees"] {
+            std::fs::create_dir(folder.path().join(class)).unwrap();
+            for number in 0..3 {
+                let file = folder.path().join(class).join(format!("{number}.png"));
+                image::RgbImage::from_pixel(30 + number, 20, image::Rgb([90, 0, number as u8])).save(file).unwrap();
+            }
+        }
+        std::fs::write(folder.path().join("ants/words.txt"), "no image").unwrap();
+        let side = ShorterSide::new(10).ok();
+        let everything = |reading| {
+            let (images, excluded) = open(reading).unwrap();
+            let all: Vec<_> = (0..images.len()).map(|index| (images.id(index), images.image(index).unwrap())).collect();
+            (all, images.digest().unwrap(), excluded)
+        };
+        let read = |skip_bad, keep_all| everything(Reading { skip_bad, keep_all, shorter_side: side });
+        let (all, _, excluded) = read(false, true);
+        assert_eq!((all.len(), all[5].1.dimensions(), excluded.len()), (6, (16, 10), 1));
+        assert_eq!(read(false, false), read(false, true));
+
+        for name in ["ants/1.png", "bees/2.png"] {
+            std::fs::write(folder.path().join(name), "damaged").unwrap();
+        }
+        for keep_all in [false, true] {
+            let said = open(Reading { skip_bad: false, keep_all, shorter_side: side }).err().unwrap().to_string();
+            assert!(said.contains("1.png") && said.contains("2.png"), "{said}");
+        }
+        let (all, _, excluded) = read(true, true);
+        assert_eq!((all.len(), excluded.len()), (4, 3));
+        assert_eq!(read(true, false), read(true, true));
+    }
+
+    #[test]
     fn photographs_that_do_not_fit_in_memory_come_with_a_remedy() {
         let phone = |images| vec![(4000, 3000); images];
-        assert_eq!(advice(&[("train", phone(27)), ("val", phone(10))], 1 << 30), None);
-        let said = advice(&[("train", phone(244)), ("val", phone(10))], 1 << 30).unwrap();
+        assert_eq!(advice(&[("train", phone(27)), ("val", phone(10))], 1 << 30, 224), None);
+        let said = advice(&[("train", phone(244)), ("val", phone(10))], 1 << 30, 224).unwrap();
         assert_eq!(
             said,
             "the 244 images of train take 8.8 GB decoded; 1.1 GB at most are kept, the others are decoded each time they are asked for: \
-             `--set shorter_side=1024` reduces each image once and keeps them all"
+             `--set shorter_side=1024` reduces each image once, which keeps them all and changes results a little"
         );
         // The remedy is for every part.
-        let said = advice(&[("train", phone(40)), ("val", phone(400))], 1 << 30).unwrap();
+        let said = advice(&[("train", phone(40)), ("val", phone(400))], 1 << 30, 224).unwrap();
         assert!(
             said.starts_with("the 40 images of train take 1.4 GB decoded and the 400 images of val take 14.4 GB"),
             "{said}"
         );
         assert!(said.contains("shorter_side=768"), "{said}");
+        // A network that looks at larger images is not shown enlarged ones.
+        let said = advice(&[("train", phone(400))], 1 << 30, 800).unwrap();
+        assert!(said.ends_with("asked for"), "{said}");
         // Too many even so.
-        let said = advice(&[("train", phone(5000))], 1 << 30).unwrap();
+        let said = advice(&[("train", phone(5000))], 1 << 30, 224).unwrap();
         assert!(said.ends_with("asked for"), "{said}");
     }
 
     #[test]
     fn a_remedy_does_what_it_says() {
         for (images, width, height) in [(100, 3000, 4000), (300, 2048, 1536), (400, 5000, 1000)] {
-            let said = advice(&[("train", vec![(width, height); images])], 1 << 30).unwrap();
+            let said = advice(&[("train", vec![(width, height); images])], 1 << 30, 224).unwrap();
             let side = said.split("shorter_side=").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
             let reduced = ShorterSide::new(side.parse().unwrap()).unwrap().reduce(image::RgbImage::new(width, height));
-            assert_eq!(advice(&[("train", vec![reduced.dimensions(); images])], 1 << 30), None, "{said}");
+            assert_eq!(advice(&[("train", vec![reduced.dimensions(); images])], 1 << 30, 224), None, "{said}");
         }
     }
 }

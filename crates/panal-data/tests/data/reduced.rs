@@ -1,4 +1,4 @@
-//! Images that are reduced as they are read: how far, and what stays as it was.
+//! Images that are reduced as they are read: how far, and what stays as it was. How a resize mixes pixels is tested in `transforms_golden`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::config;
@@ -26,7 +26,11 @@ pub(crate) fn run(args: &CompareArgs, global: &Global, console: &Console) -> Res
         kinds.push(("supervised", config.by_labels()?));
     }
     let seeds = super::seeds(args.seed, args.seeds)?;
-    let settings = Settings::with(&args.judge)?;
+    let judging = Settings::with(&args.judge)?;
+    if judging.shorter_side.is_some() {
+        bail!("--judge can't set shorter_side, for the images are those of the pretraining: set it by --set");
+    }
+    let settings = Settings { shorter_side: config.shorter_side, ..judging };
     let images = pretrain::open(&config, args.config.skip_bad, console)?;
     let labelled = pretrain::labelled(&images)?;
     // What is done is never done again.

@@ -104,12 +104,12 @@ impl Pretraining {
         if let Some(share) = self.share.filter(|share| !(*share > 0.0 && *share <= 1.0)) {
             bail!("share must be > 0 and <= 1, got {share}");
         }
-        for (name, augment) in &self.augment {
+        for name in self.augment.keys() {
             if ![VIEWS, SECOND, EVALUATION].contains(&name.as_str()) {
                 bail!("augment.{name}: the transforms of a pretraining are `{VIEWS}`, `{SECOND}` and `{EVALUATION}`");
             }
-            augment.check().with_context(|| format!("in augment.{name}"))?;
         }
+        config::check_shorter_side(self.shorter_side, config::largest_side(&self.augment)?)?;
         self.simclr.check().context("in simclr")?;
         if self.supervised && self.second().is_some() {
             bail!(

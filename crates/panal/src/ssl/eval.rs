@@ -15,7 +15,7 @@ use super::protocol::{Protocol, Settings};
 use crate::cli::{Global, SslEvalArgs};
 use crate::console::Console;
 use crate::data::{self, Data};
-use crate::reading::Reading;
+use crate::reading::{Reading, mind_memory};
 use crate::{device, record};
 
 pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Result<()> {
@@ -24,12 +24,15 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
         bail!("--resume goes on with a file that an earlier run wrote: name it by --out");
     }
     let inits = init::resolve(&args.inits, console)?;
-    let reading = Reading { skip_bad: args.config.skip_bad, shorter_side: settings.shorter_side };
+    let keep_all = args.share == 1.0;
+    let reading = Reading { skip_bad: args.config.skip_bad, shorter_side: settings.shorter_side, keep_all };
     let mut data = data::open_any(&args.data, args.val_fraction, args.seed, reading, console)?;
     if args.share != 1.0 {
         data.train = pretrain::share(data.train, args.share)?;
         data.train_record = panal_trainers::split_record(data.train.as_ref())?;
     }
+    // Each encoder has a transform of its own.
+    mind_memory(&[data.train.as_ref(), data.eval.as_ref()], 1)?;
     if let Some(protocol) = args.protocols.iter().find(|protocol| !protocol.is_on_features())
         && let Some(init) = inits.iter().find(|init| init.is_pixels())
     {

@@ -16,9 +16,10 @@ use super::config::{self, Pretraining};
 use super::encoder::{self, Card};
 use crate::board::Board;
 use crate::cli::{ConfigArgs, Global, PretrainArgs};
+use crate::config::largest_side;
 use crate::console::{Console, RunLog};
 use crate::data::{self, Data, Unlabelled};
-use crate::reading::Reading;
+use crate::reading::{Reading, mind_memory};
 use crate::run::hex;
 use crate::running::{self, Work};
 use crate::{device, interrupt, memory, record, unfinished};
@@ -100,15 +101,17 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global, console: &Console) -> Re
 
 /// The images that a configuration names, or the share of them that it asks for.
 pub(crate) fn open(config: &Pretraining, skip_bad: bool, console: &Console) -> Result<Unlabelled> {
-    let mut data =
-        data::open_unlabelled(&config.data, Reading { skip_bad, shorter_side: config.shorter_side }, console)?;
-    if let Some(share) = config.share.filter(|share| *share < 1.0) {
+    let share = config.share.filter(|share| *share < 1.0);
+    let reading = Reading { skip_bad, shorter_side: config.shorter_side, keep_all: share.is_none() };
+    let mut data = data::open_unlabelled(&config.data, reading, console)?;
+    if let Some(share) = share {
         let part = self::share(data.images, share)?;
         if let Some([train, _]) = &mut data.watch {
             *train = part.clone();
         }
         data.images = part;
     }
+    mind_memory(&[data.images.as_ref()], largest_side(&config.augment)?)?;
     Ok(data)
 }
 

@@ -108,8 +108,11 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
     let (first, ..) =
         combinations.first().map(|(config, row, column)| (config, row, column)).context("a study has values")?;
     for (config, row, column) in &combinations {
-        if (&config.data, config.share) != (&first.data, first.share) {
-            bail!("{row} {column}: a study is about one set of images, so it can't vary `data` or `share`");
+        let images = |of: &Pretraining| (of.data.clone(), of.share, of.shorter_side);
+        if images(config) != images(first) {
+            bail!(
+                "{row} {column}: a study is about one set of images, so it can't vary `data`, `share` or `shorter_side`"
+            );
         }
         let (views, evaluated) = (config.views().check()?.size(), config.evaluation().check()?.size());
         if views != evaluated {
@@ -129,8 +132,8 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
     }
     let images = pretrain::open(first, args.config.skip_bad, console)?;
     let data = pretrain::labelled(&images)?;
-    // What the command line changes is the pretraining; features are judged as `panal ssl eval` does by itself.
-    let settings = Settings::with(&[])?;
+    // What the command line changes is the pretraining; features are judged as `panal ssl eval` does by itself, on its images.
+    let settings = Settings { shorter_side: first.shorter_side, ..Settings::with(&[])? };
     eval::check(&[args.protocol], &settings, &data)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     // What is done is never done again.

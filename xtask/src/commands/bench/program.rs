@@ -105,6 +105,9 @@ impl Read {
                     }
                     figures.insert(format!("{who} {row} {key}"), values.iter().sum::<f64>() / values.len() as f64);
                 }
+                // Panal decodes the images before its first run; the others do so within each.
+                let opening = results.first().and_then(|result| result["seconds_data"].as_f64()).unwrap_or(0.0);
+                *figures.entry(format!("{who} {row} seconds")).or_default() += opening;
             }
             Self::Clock(name, images) => {
                 figures.insert(format!("{name} s"), seconds);
@@ -149,6 +152,8 @@ mod tests {
         let lab = Read::Lab("p", "r");
         let one = r#"{"row": "r", "seconds": 4.0, "f1": 0.9}"#;
         assert_eq!(figures(&lab, one), [("p r f1".into(), 0.9), ("p r seconds".into(), 4.0)]);
+        let opened = r#"[{"row": "r", "seconds": 4.0, "seconds_data": 0.5, "f1": 0.9}]"#;
+        assert_eq!(figures(&lab, opened), [("p r f1".into(), 0.9), ("p r seconds".into(), 4.5)]);
         let all = format!(r#"[{{"row": "other", "seconds": 90.0, "f1": 0.1}}, {one}]"#);
         assert_eq!(figures(&lab, &all), figures(&lab, one), "only its own row counts");
         assert!(lab.figures(r#"[{"row": "r", "seconds": 4.0}]"#, 1.0).is_err());

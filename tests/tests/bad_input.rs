@@ -189,8 +189,8 @@ fn settings_out_of_range() {
         &run(&mut place.lab(&["--set", "shorter_side=0"])),
         &["shorter_side: must be in [1, 16384], got 0"],
     );
-    let small = ["shorter_side must be at least 32", "got 31"];
-    refused(&place, &run(&mut place.lab(&["--set", "shorter_side=31"])), &small);
+    let small = ["shorter_side must be at least 36", "got 35"];
+    refused(&place, &run(&mut place.lab(&["--set", "shorter_side=35"])), &small);
 }
 
 #[test]

@@ -109,6 +109,8 @@ fn what_is_not_one_thing_is_not_averaged() {
     assert!(said.code == Some(1) && said.err.contains("the same seed"), "{}", said.err);
     let said = judge(&[&first, "random", "random"], &[]);
     assert!(said.code == Some(1) && said.err.contains("--init random is given twice"), "{}", said.err);
+    let said = judge(&[&first], &["--set", "shorter_side=15"]);
+    assert!(said.code == Some(1) && said.err.contains("shorter_side must be at least 16"), "{}", said.err);
     let said = judge(&[&first], &["--lr", "0.1"]);
     assert!(said.code == Some(1) && said.err.contains("--lr has no meaning here"), "{}", said.err);
     let said = judge(&[&first, "pixels"], &["--protocol", "finetune"]);

@@ -85,7 +85,7 @@ fn takes_more_decoded(source: &dyn DataSource, bytes: usize) -> Result<bool, Dat
     let mut left = bytes;
     for index in 0..source.len() {
         let (width, height) = source.size(index)?;
-        let Some(rest) = left.checked_sub(3 * (width as usize).saturating_mul(height as usize)) else {
+        let Some(rest) = left.checked_sub((width as usize).saturating_mul(height as usize).saturating_mul(3)) else {
             return Ok(true);
         };
         left = rest;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use panal_data::augment::Op;
 use panal_data::{AugmentSpec, ShorterSide};
 use panal_models::{Arch, Stem};
 use panal_trainers::PhaseSpec;
@@ -145,24 +146,30 @@ impl Lab {
     }
 }
 
-/// The longest side of the images that the transforms make.
+/// The longest side that the transforms, each with its name, resize images to or make them of.
 ///
 /// # Errors
 /// A transform that cannot be, by its name.
-pub(crate) fn largest_side(transforms: &BTreeMap<String, AugmentSpec>) -> Result<u32> {
+pub(crate) fn largest_side<'a>(transforms: impl IntoIterator<Item = (&'a String, &'a AugmentSpec)>) -> Result<u32> {
     let mut largest = 0;
     for (name, transform) in transforms {
-        let (height, width) = transform.check().with_context(|| format!("in augment.{name}"))?.size();
-        largest = largest.max(height).max(width);
+        let made = transform.check().with_context(|| format!("in augment.{name}"))?.size();
+        let resized = transform.ops.iter().filter_map(|op| match op {
+            Op::Resize(resize) => Some(resize.size.square()),
+            _ => None,
+        });
+        largest = resized.chain([made]).fold(largest, |largest, (height, width)| largest.max(height).max(width));
     }
     Ok(largest)
 }
 
-/// Refuses to reduce images to less than the transforms make of them.
+/// Refuses to reduce images that the transforms would enlarge again.
 pub(crate) fn check_shorter_side(side: Option<ShorterSide>, needed: u32) -> Result<()> {
     match side.map(ShorterSide::pixels) {
         Some(side) if side < needed => {
-            bail!("shorter_side must be at least {needed}, for the transforms make images so large, got {side}")
+            bail!(
+                "shorter_side must be at least {needed}, or the transforms would enlarge the images again, got {side}"
+            )
         }
         _ => Ok(()),
     }

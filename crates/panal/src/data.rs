@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::{DataArgs, Global};
 use crate::console::Console;
-use crate::reading::Reading;
+use crate::reading::{Reading, mind_memory};
 use crate::unfinished;
 
 /// A data set that panal draws: its id, what it is, and the images to train and to evaluate on.
@@ -44,6 +44,16 @@ pub(crate) struct Data {
     pub(crate) held_out: bool,
     /// Wall seconds that opening and checking took.
     pub(crate) seconds: f64,
+}
+
+impl Data {
+    /// Warns where the images do not all fit in memory, whose network is given images of side `needed`.
+    pub(crate) fn mind_memory(&self, needed: u32) -> Result<(), DataError> {
+        let (train, eval) = (self.train.as_ref(), self.eval.as_ref());
+        // What was held out is kept with the rest.
+        let kept = if self.held_out { vec![vec![train, eval]] } else { vec![vec![train], vec![eval]] };
+        mind_memory(&kept, needed)
+    }
 }
 
 /// A drawn data set, or one with a `train` and a `val` folder.

@@ -11,7 +11,7 @@ use crate::cli::{Global, LabArgs};
 use crate::config::{self, Lab};
 use crate::console::Console;
 use crate::energy::Metering;
-use crate::reading::{Reading, mind_memory};
+use crate::reading::Reading;
 use crate::run::Runner;
 use crate::running::{self, Work};
 use crate::saved::{self, Card};
@@ -22,9 +22,10 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     let rows = lab.select(&args.rows)?;
     let folder = folder(args, &lab, other_data);
     check_folder(&folder).context("name another folder with --results")?;
-    let reading = Reading { skip_bad: args.config.skip_bad, shorter_side: lab.shorter_side, keep_all: true };
+    let reading =
+        Reading { skip_bad: args.config.skip_bad, shorter_side: lab.shorter_side, keep_all: args.folds.is_none() };
     let data = data::open_lab(&lab.data, reading, console)?;
-    mind_memory(&[data.train.as_ref(), data.eval.as_ref()], config::largest_side(&lab.augment)?)?;
+    data.mind_memory(config::largest_side(&lab.augment)?)?;
     let device = device::choose(global)?;
     device::mind(device, rows.iter().flat_map(|(_, row)| &row.phases).map(|phase| phase.precision));
     let mut runner = Runner::new(&lab, &data, device, Metering::new(&args.energy, device)?, console);

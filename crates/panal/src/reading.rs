@@ -17,7 +17,7 @@ pub(crate) struct Reading {
     pub(crate) skip_bad: bool,
     /// Reduce larger images to this.
     pub(crate) shorter_side: Option<ShorterSide>,
-    /// All images will be asked for, so that each is kept as soon as it has been decoded to see that it can be.
+    /// The images will be asked for, but for few, so that each is kept as soon as it has been decoded to see that it can be.
     pub(crate) keep_all: bool,
 }
 
@@ -71,14 +71,20 @@ pub(crate) fn excluded(images: &ImageFolder) -> Vec<ExcludedFile> {
 /// Bounds for the shorter side that are worth naming, the largest first.
 const SHORTER_SIDES: [u32; 4] = [1024, 768, 512, 384];
 
-/// Warns where images that are asked for again and again do not all fit in memory; the network is given images of side `needed`.
-pub(crate) fn mind_memory(parts: &[&dyn DataSource], needed: u32) -> Result<(), DataError> {
-    let mut sizes = Vec::new();
-    for images in parts {
-        let of_part = (0..images.len()).into_par_iter().map(|index| images.size(index));
-        sizes.push((images.name(), of_part.collect::<Result<Vec<_>, _>>()?));
+/// Warns where images that are asked for again and again do not all fit in memory, in which those of each list are kept
+/// together; the network is given images of side `needed`.
+pub(crate) fn mind_memory(kept: &[Vec<&dyn DataSource>], needed: u32) -> Result<(), DataError> {
+    let mut parts = Vec::new();
+    for together in kept {
+        let Some(first) = together.first() else { continue };
+        let mut sizes = Vec::new();
+        for images in together {
+            let of_part = (0..images.len()).into_par_iter().map(|index| images.size(index));
+            sizes.extend(of_part.collect::<Result<Vec<_>, _>>()?);
+        }
+        parts.push((first.name(), sizes));
     }
-    if let Some(advice) = advice(&sizes, CACHE_BYTES as u64, needed) {
+    if let Some(advice) = advice(&parts, CACHE_BYTES as u64, needed) {
         tracing::warn!("{advice}");
     }
     Ok(())

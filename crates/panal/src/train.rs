@@ -7,7 +7,7 @@ use toml::Value;
 use crate::cli::{Global, TrainArgs};
 use crate::console::Console;
 use crate::energy::Metering;
-use crate::reading::{Reading, mind_memory};
+use crate::reading::Reading;
 use crate::run::Runner;
 use crate::running::{self, Work};
 use crate::saved::{self, Card};
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let reading = Reading { skip_bad: args.config.skip_bad, shorter_side: lab.shorter_side, keep_all: true };
     let data = data::open_any(&args.data, args.val_fraction, args.seed, reading, console)?;
-    mind_memory(&[data.train.as_ref(), data.eval.as_ref()], config::largest_side(&lab.augment)?)?;
+    data.mind_memory(config::largest_side(&lab.augment)?)?;
     let device = device::choose(global)?;
     device::mind(device, row.phases.iter().map(|phase| phase.precision));
     let mut runner = Runner::new(&lab, &data, device, Metering::new(&args.energy, device)?, console);

@@ -14,6 +14,7 @@ use super::pretrain::{self, Bench, ENCODER};
 use super::protocol::Settings;
 use super::{encoder, init, table};
 use crate::cli::{CompareArgs, Global};
+use crate::config::{check_shorter_side, largest_side};
 use crate::console::Console;
 use crate::data::Unlabelled;
 use crate::device;
@@ -38,6 +39,8 @@ pub(crate) fn run(args: &CompareArgs, global: &Global, console: &Console) -> Res
     device::mind(bench.device, [config.simclr.precision]);
     eval::check(&args.protocols, &settings, &labelled)?;
     let others = init::read_all(&args.inits, console)?;
+    let transforms = others.iter().flatten().map(|init| (&init.name, &init.transform));
+    check_shorter_side(config.shorter_side, largest_side(transforms)?)?;
     let digest = images.images.digest()?;
     let mut planned = Vec::new();
     for (kind, config) in &kinds {

@@ -13,9 +13,10 @@ use super::judgements::{FORMAT, Judgements};
 use super::pretrain;
 use super::protocol::{Protocol, Settings};
 use crate::cli::{Global, SslEvalArgs};
+use crate::config::{check_shorter_side, largest_side};
 use crate::console::Console;
 use crate::data::{self, Data};
-use crate::reading::{Reading, mind_memory};
+use crate::reading::Reading;
 use crate::{device, record};
 
 pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Result<()> {
@@ -24,6 +25,8 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
         bail!("--resume goes on with a file that an earlier run wrote: name it by --out");
     }
     let inits = init::resolve(&args.inits, console)?;
+    let needed = largest_side(inits.iter().map(|init| (&init.name, &init.transform)))?;
+    check_shorter_side(settings.shorter_side, needed)?;
     let keep_all = args.share == 1.0;
     let reading = Reading { skip_bad: args.config.skip_bad, shorter_side: settings.shorter_side, keep_all };
     let mut data = data::open_any(&args.data, args.val_fraction, args.seed, reading, console)?;
@@ -31,8 +34,7 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
         data.train = pretrain::share(data.train, args.share)?;
         data.train_record = panal_trainers::split_record(data.train.as_ref())?;
     }
-    // Each encoder has a transform of its own.
-    mind_memory(&[data.train.as_ref(), data.eval.as_ref()], 1)?;
+    data.mind_memory(needed)?;
     if let Some(protocol) = args.protocols.iter().find(|protocol| !protocol.is_on_features())
         && let Some(init) = inits.iter().find(|init| init.is_pixels())
     {

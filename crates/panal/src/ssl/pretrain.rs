@@ -111,7 +111,9 @@ pub(crate) fn open(config: &Pretraining, skip_bad: bool, console: &Console) -> R
         }
         data.images = part;
     }
-    mind_memory(&[data.images.as_ref()], largest_side(&config.augment)?)?;
+    let mut parts = vec![vec![data.images.as_ref()]];
+    parts.extend(data.watch.iter().map(|[_, eval]| vec![eval.as_ref()]));
+    mind_memory(&parts, largest_side(&config.augment)?)?;
     Ok(data)
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Warns where the images do not all fit in memory, whose network is given images of side `needed`.
+    /// Warns where the images do not all fit in memory; transforms resize to `needed` at most.
     pub(crate) fn mind_memory(&self, needed: u32) -> Result<(), DataError> {
         let (train, eval) = (self.train.as_ref(), self.eval.as_ref());
         // What was held out is kept with the rest.

@@ -71,8 +71,8 @@ pub(crate) fn excluded(images: &ImageFolder) -> Vec<ExcludedFile> {
 /// Bounds for the shorter side that are worth naming, the largest first.
 const SHORTER_SIDES: [u32; 4] = [1024, 768, 512, 384];
 
-/// Warns where images that are asked for again and again do not all fit in memory, in which those of each list are kept
-/// together; the network is given images of side `needed`.
+/// Warns where images that are asked for again and again do not all fit in memory. Those of each list are kept together;
+/// transforms resize to `needed` at most, so that no smaller bound is proposed.
 pub(crate) fn mind_memory(kept: &[Vec<&dyn DataSource>], needed: u32) -> Result<(), DataError> {
     let mut parts = Vec::new();
     for together in kept {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use image::RgbImage;
 use rayon::prelude::*;
 
+use crate::source::same_but_for_pixels;
 use crate::{DataError, DataSource};
 
 /// Another source, with its images kept in memory once they have been decoded, as long as there is room.
@@ -47,33 +48,7 @@ impl Cached {
 }
 
 impl DataSource for Cached {
-    fn name(&self) -> &str {
-        self.source.name()
-    }
-
-    fn classes(&self) -> &[String] {
-        self.source.classes()
-    }
-
-    fn groups(&self) -> &[String] {
-        self.source.groups()
-    }
-
-    fn group(&self, class: usize) -> Option<usize> {
-        self.source.group(class)
-    }
-
-    fn len(&self) -> usize {
-        self.source.len()
-    }
-
-    fn label(&self, index: usize) -> usize {
-        self.source.label(index)
-    }
-
-    fn id(&self, index: usize) -> String {
-        self.source.id(index)
-    }
+    same_but_for_pixels!();
 
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {
         let mut copy = RgbImage::default();
@@ -101,9 +76,5 @@ impl DataSource for Cached {
             Some(image) => Ok(image.dimensions()),
             None => self.source.size(index),
         }
-    }
-
-    fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
-        self.source.content_digest(index)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
+use crate::source::same_but_for_pixels;
 use crate::transforms::{Interpolation, MAX_SIDE, Resize, Size};
 use crate::{DataError, DataSource};
 
@@ -88,33 +89,7 @@ impl Reduced {
 }
 
 impl DataSource for Reduced {
-    fn name(&self) -> &str {
-        self.source.name()
-    }
-
-    fn classes(&self) -> &[String] {
-        self.source.classes()
-    }
-
-    fn groups(&self) -> &[String] {
-        self.source.groups()
-    }
-
-    fn group(&self, class: usize) -> Option<usize> {
-        self.source.group(class)
-    }
-
-    fn len(&self) -> usize {
-        self.source.len()
-    }
-
-    fn label(&self, index: usize) -> usize {
-        self.source.label(index)
-    }
-
-    fn id(&self, index: usize) -> String {
-        self.source.id(index)
-    }
+    same_but_for_pixels!();
 
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {
         self.source.image(index).map(|image| self.shorter_side.reduce(image))
@@ -129,9 +104,5 @@ impl DataSource for Reduced {
 
     fn size(&self, index: usize) -> Result<(u32, u32), DataError> {
         self.source.size(index).map(|size| self.shorter_side.reduced(size))
-    }
-
-    fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
-        self.source.content_digest(index)
     }
 }

@@ -97,6 +97,44 @@ pub trait DataSource: Send + Sync {
     }
 }
 
+/// All of a [`DataSource`] that shows the images of its field `source` in another way: what does not depend on their pixels.
+macro_rules! same_but_for_pixels {
+    () => {
+        fn name(&self) -> &str {
+            self.source.name()
+        }
+
+        fn classes(&self) -> &[String] {
+            self.source.classes()
+        }
+
+        fn groups(&self) -> &[String] {
+            self.source.groups()
+        }
+
+        fn group(&self, class: usize) -> Option<usize> {
+            self.source.group(class)
+        }
+
+        fn len(&self) -> usize {
+            self.source.len()
+        }
+
+        fn label(&self, index: usize) -> usize {
+            self.source.label(index)
+        }
+
+        fn id(&self, index: usize) -> String {
+            self.source.id(index)
+        }
+
+        fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
+            self.source.content_digest(index)
+        }
+    };
+}
+pub(crate) use same_but_for_pixels;
+
 /// Bytes as small hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

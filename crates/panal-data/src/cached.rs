@@ -34,11 +34,12 @@ impl Cached {
     }
 
     /// Asks for every image once, on all threads of rayon's global pool, and keeps those that there is room for.
+    /// `decoded` is called after every image, from any thread.
     ///
     /// # Errors
     /// That of an image that cannot be read or decoded, of several any one; it ends there.
-    pub fn decode_all(&self) -> Result<(), DataError> {
-        (0..self.len()).into_par_iter().try_for_each(|index| self.look_at(index, &mut |_| {}))
+    pub fn decode_all(&self, decoded: &(dyn Fn() + Sync)) -> Result<(), DataError> {
+        (0..self.len()).into_par_iter().try_for_each(|index| self.look_at(index, &mut |_| decoded()))
     }
 
     fn take_room(&self, bytes: usize) -> bool {

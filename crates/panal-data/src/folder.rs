@@ -86,7 +86,7 @@ impl ImageFolder {
     /// [`DataError::Read`] for a folder that cannot be listed; and with [`BadFiles::Error`], [`DataError::Decode`] for
     /// one bad image or [`DataError::BadFiles`] for several.
     pub fn open(root: &Path, bad: BadFiles) -> Result<Self, DataError> {
-        Self::scan(root, Layout::Classes)?.checked(bad)
+        Self::scan(root, Layout::Classes)?.checked(bad, &|| {})
     }
 
     /// Opens the folder `root` for its images alone: all that lie in it, at any depth, as one class called
@@ -95,7 +95,7 @@ impl ImageFolder {
     /// # Errors
     /// As [`open`](Self::open), but that there need be no folders in it.
     pub fn open_unlabelled(root: &Path, bad: BadFiles) -> Result<Self, DataError> {
-        Self::scan(root, Layout::Unlabelled)?.checked(bad)
+        Self::scan(root, Layout::Unlabelled)?.checked(bad, &|| {})
     }
 
     /// Opens the folder `root`, whose folders are groups that hold a folder per class each, as Omniglot's alphabets hold
@@ -104,15 +104,21 @@ impl ImageFolder {
     /// # Errors
     /// As [`open`](Self::open), and [`DataError::Folder`] for a group without classes.
     pub fn open_grouped(root: &Path, bad: BadFiles) -> Result<Self, DataError> {
-        Self::scan(root, Layout::Groups)?.checked(bad)
+        Self::scan(root, Layout::Groups)?.checked(bad, &|| {})
     }
 
-    fn checked(self, bad: BadFiles) -> Result<Self, DataError> {
+    /// What [`open`](Self::open) does with the images that it finds. A folder that was opened with [`BadFiles::Unchecked`] can be
+    /// checked so later, and watched: `decoded` is called after every image, from any thread.
+    ///
+    /// # Errors
+    /// [`DataError::Folder`] for a class without images, also after bad ones were skipped, or two names that cannot be told apart; and
+    /// with [`BadFiles::Error`], [`DataError::Decode`] for one bad image or [`DataError::BadFiles`] for several.
+    pub fn checked(self, bad: BadFiles, decoded: &(dyn Fn() + Sync)) -> Result<Self, DataError> {
         let mut folder = self;
         folder.check_unique()?;
         folder.check_no_class_is_empty()?;
         if bad != BadFiles::Unchecked {
-            let found = folder.find_bad();
+            let found = folder.find_bad(decoded);
             if bad == BadFiles::Skip {
                 folder.leave_out(found);
                 folder.check_no_class_is_empty()?;
@@ -141,7 +147,7 @@ impl ImageFolder {
     /// Decodes every image, on all threads of rayon's global pool, and names all that can't be.
     /// [`open`](Self::open) has done so already unless it was told [`BadFiles::Unchecked`].
     pub fn verify(&self) -> Vec<BadFile> {
-        self.find_bad().into_iter().map(|(_, file)| file).collect()
+        self.find_bad(&|| {}).into_iter().map(|(_, file)| file).collect()
     }
 
     /// Checks that there are classes enough to tell apart.
@@ -227,15 +233,21 @@ impl ImageFolder {
         )))
     }
 
-    fn find_bad(&self) -> Vec<(usize, BadFile)> {
-        let check = |(index, image): (usize, &ImageFile)| match image.decode() {
-            Ok(_) => None,
-            Err(DataError::Decode { name, reason }) => Some((index, BadFile { name, reason })),
-            Err(DataError::Read { path, source }) => {
-                let reason = format!("it cannot be read: {source}");
-                Some((index, BadFile { name: path.display().to_string(), reason }))
-            }
-            Err(other) => Some((index, BadFile { name: image.path.display().to_string(), reason: other.to_string() })),
+    fn find_bad(&self, decoded: &(dyn Fn() + Sync)) -> Vec<(usize, BadFile)> {
+        let check = |(index, image): (usize, &ImageFile)| {
+            let found = match image.decode() {
+                Ok(_) => None,
+                Err(DataError::Decode { name, reason }) => Some((index, BadFile { name, reason })),
+                Err(DataError::Read { path, source }) => {
+                    let reason = format!("it cannot be read: {source}");
+                    Some((index, BadFile { name: path.display().to_string(), reason }))
+                }
+                Err(other) => {
+                    Some((index, BadFile { name: image.path.display().to_string(), reason: other.to_string() }))
+                }
+            };
+            decoded();
+            found
         };
         self.files.images.par_iter().enumerate().filter_map(check).collect()
     }

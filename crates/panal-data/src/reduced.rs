@@ -12,7 +12,7 @@ use crate::{DataError, DataSource};
 
 /// A bound for the shorter side of images, in pixels, from 1 to 16,384; larger images are reduced to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
+#[serde(try_from = "i64", into = "u32")]
 pub struct ShorterSide(u32);
 
 impl ShorterSide {
@@ -56,12 +56,13 @@ impl ShorterSide {
     }
 }
 
-impl TryFrom<u32> for ShorterSide {
+impl TryFrom<i64> for ShorterSide {
     type Error = String;
 
-    /// As [`ShorterSide::new`], with an error for a text that names the field itself.
-    fn try_from(pixels: u32) -> Result<Self, String> {
-        Self::new(pixels).map_err(|_| format!("must be in [1, {MAX_SIDE}], got {pixels}"))
+    /// As [`ShorterSide::new`], of any number that a file may hold, with an error for a text that names the field itself.
+    fn try_from(pixels: i64) -> Result<Self, String> {
+        let side = u32::try_from(pixels).ok().and_then(|pixels| Self::new(pixels).ok());
+        side.ok_or_else(|| format!("must be in [1, {MAX_SIDE}], got {pixels}"))
     }
 }
 

@@ -3,7 +3,8 @@
 mod run_log;
 
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use panal_data::DataError;
@@ -14,6 +15,9 @@ use tracing_subscriber::fmt::MakeWriter;
 pub(crate) use run_log::RunLog;
 
 use crate::cli::Global;
+
+/// Least time between two plain log lines about the same work.
+const PLAIN_EVERY: Duration = Duration::from_secs(20);
 
 /// Standard error, shared by bars and log lines.
 #[derive(Clone)]
@@ -47,6 +51,12 @@ impl Console {
         console
     }
 
+    /// One without bars, which leaves logging as it is.
+    #[cfg(test)]
+    pub(crate) fn hidden() -> Self {
+        Self { bars: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()) }
+    }
+
     /// Says what went wrong, its causes on one line, its remedies below.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         let _ = self.bars.clear();
@@ -63,6 +73,26 @@ impl Console {
             bar.set_style(style.progress_chars("=> "));
         }
         bar
+    }
+
+    /// A bar over `len` things while `work` is done, which calls what it is handed after each, from any thread; a line
+    /// now and then where there are no bars.
+    pub(crate) fn watch<T>(&self, what: &'static str, len: usize, work: impl FnOnce(&(dyn Fn() + Sync)) -> T) -> T {
+        let bar = self.bar(len as u64, "{msg} {bar:24} {pos}/{len} {eta} left");
+        bar.set_message(what);
+        let last_line = Mutex::new(Instant::now());
+        let done = work(&|| {
+            bar.inc(1);
+            if !self.draws()
+                && let Ok(mut last_line) = last_line.try_lock()
+                && last_line.elapsed() > PLAIN_EVERY
+            {
+                *last_line = Instant::now();
+                tracing::info!("{what}, {}/{len}", bar.position());
+            }
+        });
+        bar.finish_and_clear();
+        done
     }
 
     /// Are bars visible?

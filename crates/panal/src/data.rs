@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
-use panal_data::{CifarBinary, DataError, DataSource, ImageFolder, Insects, Subset, contact_sheet, stratified_split};
+use panal_data::{
+    BadFiles, CifarBinary, DataError, DataSource, ImageFolder, Insects, Subset, contact_sheet, stratified_split,
+};
 use panal_hub::{Catalogue, Hub};
 use panal_report::{ExcludedFile, Origin, SplitRecord};
 use serde_json::json;
@@ -57,11 +59,11 @@ impl Data {
 }
 
 /// A drawn data set, or one with a `train` and a `val` folder.
-pub(crate) fn open_lab(what: &str, reading: Reading, console: &Console) -> Result<Data> {
+pub(crate) fn open_lab(what: &str, reading: Reading<'_>) -> Result<Data> {
     if let Some(data) = draw(what, reading)? {
         return Ok(data);
     }
-    let place = Place::find(what, console)?;
+    let place = Place::find(what, reading.console)?;
     if !place.has_splits() {
         bail!(
             "{} must hold the folders `train` and `val` (or `test`), each with one folder a class",
@@ -72,11 +74,11 @@ pub(crate) fn open_lab(what: &str, reading: Reading, console: &Console) -> Resul
 }
 
 /// The same, or one folder of classes of which a share is held out.
-pub(crate) fn open_any(what: &str, share: f64, seed: u64, reading: Reading, console: &Console) -> Result<Data> {
+pub(crate) fn open_any(what: &str, share: f64, seed: u64, reading: Reading<'_>) -> Result<Data> {
     if let Some(data) = draw(what, reading)? {
         return Ok(data);
     }
-    let place = Place::find(what, console)?;
+    let place = Place::find(what, reading.console)?;
     if place.has_splits() { place.open_splits(reading) } else { place.open_and_split(share, seed, reading) }
 }
 
@@ -93,7 +95,7 @@ pub(crate) struct Unlabelled {
 
 /// A drawn data set, one with a `train` and a `val` or `test` folder, of which the first is learnt from, or any folder
 /// with images, at any depth.
-pub(crate) fn open_unlabelled(what: &str, reading: Reading, console: &Console) -> Result<Unlabelled> {
+pub(crate) fn open_unlabelled(what: &str, reading: Reading<'_>) -> Result<Unlabelled> {
     let with_labels = |data: Data| Unlabelled {
         id: data.id,
         title: data.title,
@@ -105,11 +107,11 @@ pub(crate) fn open_unlabelled(what: &str, reading: Reading, console: &Console) -
     if let Some(data) = draw(what, reading)? {
         return Ok(with_labels(data));
     }
-    let place = Place::find(what, console)?;
+    let place = Place::find(what, reading.console)?;
     if place.has_splits() {
         return place.open_splits(reading).map(with_labels);
     }
-    let (images, excluded) = reading.open(|bad| ImageFolder::open_unlabelled(&place.folder, bad))?;
+    let (images, excluded) = reading.open(|| ImageFolder::open_unlabelled(&place.folder, BadFiles::Unchecked))?;
     report_excluded(&excluded);
     tracing::info!("{} ({}): {} images", place.about.title, place.about.origin, images.len());
     let About { id, title, origin } = place.about;
@@ -131,11 +133,11 @@ pub(crate) struct Evaluated {
 }
 
 /// The evaluation images of a drawn data set or of one that comes in two parts, or all images of a folder of classes.
-pub(crate) fn open_evaluated(what: &str, reading: Reading, console: &Console) -> Result<Evaluated> {
+pub(crate) fn open_evaluated(what: &str, reading: Reading<'_>) -> Result<Evaluated> {
     if let Some(Data { id, title, origin, eval, excluded, .. }) = draw(what, reading)? {
         return Ok(Evaluated { id, title, origin, images: eval, excluded });
     }
-    let place = Place::find(what, console)?;
+    let place = Place::find(what, reading.console)?;
     let Part { images, excluded, .. } = match place.parts(reading)? {
         Some([_, evaluation]) => evaluation,
         None => place.whole(reading)?,
@@ -147,7 +149,7 @@ pub(crate) fn open_evaluated(what: &str, reading: Reading, console: &Console) ->
 }
 
 /// The drawn data set of this name, if there is one; a folder called so is meant by `./NAME`.
-fn draw(what: &str, reading: Reading) -> Result<Option<Data>> {
+fn draw(what: &str, reading: Reading<'_>) -> Result<Option<Data>> {
     let Some((id, title, open)) = DRAWN.into_iter().find(|(id, ..)| *id == what) else { return Ok(None) };
     let clock = Instant::now();
     let [train, eval] = open(DRAWN_SEED)?.map(|images| -> Arc<dyn DataSource> { reading.kept(Arc::new(images)) });
@@ -156,9 +158,9 @@ fn draw(what: &str, reading: Reading) -> Result<Option<Data>> {
 }
 
 /// One folder of classes, with the files that are not used.
-pub(crate) fn open_folder(folder: &Path, reading: Reading) -> Result<(Arc<dyn DataSource>, Vec<ExcludedFile>)> {
-    Ok(reading.open(|bad| {
-        let images = ImageFolder::open(folder, bad)?;
+pub(crate) fn open_folder(folder: &Path, reading: Reading<'_>) -> Result<(Arc<dyn DataSource>, Vec<ExcludedFile>)> {
+    Ok(reading.open(|| {
+        let images = ImageFolder::open(folder, BadFiles::Unchecked)?;
         images.require_classes(2)?;
         Ok(images)
     })?)
@@ -224,7 +226,7 @@ impl Place {
     }
 
     /// The two parts, where there are two: folders of classes, or CIFAR-10's own files.
-    fn parts(&self, reading: Reading) -> Result<Option<[Part; 2]>> {
+    fn parts(&self, reading: Reading<'_>) -> Result<Option<[Part; 2]>> {
         if !self.has_splits() {
             return Ok(None);
         }
@@ -243,12 +245,12 @@ impl Place {
     }
 
     /// All images of a folder of classes.
-    fn whole(&self, reading: Reading) -> Result<Part> {
+    fn whole(&self, reading: Reading<'_>) -> Result<Part> {
         let (images, excluded) = open_folder(&self.folder, reading)?;
         Ok(Part { name: "all", images, excluded })
     }
 
-    fn open_splits(self, reading: Reading) -> Result<Data> {
+    fn open_splits(self, reading: Reading<'_>) -> Result<Data> {
         let clock = Instant::now();
         let Some([train, eval]) = self.parts(reading)? else {
             bail!("{} does not come in two parts", self.folder.display());
@@ -263,7 +265,7 @@ impl Place {
         self.about.with(train, eval, excluded, clock)
     }
 
-    fn open_and_split(self, share: f64, seed: u64, reading: Reading) -> Result<Data> {
+    fn open_and_split(self, share: f64, seed: u64, reading: Reading<'_>) -> Result<Data> {
         let clock = Instant::now();
         let (whole, excluded) = open_folder(&self.folder, reading)?;
         let labels: Vec<usize> = (0..whole.len()).map(|index| whole.label(index)).collect();
@@ -324,7 +326,7 @@ pub(crate) fn run(args: &DataArgs, global: &Global, console: &Console) -> Result
     match (&args.what, &args.sheet) {
         (None, None) => list(global),
         (None, Some(file)) => write_sheet(file, global),
-        (Some(what), _) => describe(what, Reading { skip_bad: args.skip_bad, ..Reading::default() }, global, console),
+        (Some(what), _) => describe(what, Reading { skip_bad: args.skip_bad, ..Reading::new(console) }, global),
     }
 }
 
@@ -368,14 +370,14 @@ fn list(global: &Global) -> Result<()> {
     Ok(())
 }
 
-fn describe(what: &str, reading: Reading, global: &Global, console: &Console) -> Result<()> {
+fn describe(what: &str, reading: Reading<'_>, global: &Global) -> Result<()> {
     let (title, folder, parts) = match draw(what, reading)? {
         Some(data) => {
             let part = |name, images| Part { name, images, excluded: Vec::new() };
             (data.title, None, vec![part("train", data.train), part("val", data.eval)])
         }
         None => {
-            let place = Place::find(what, console)?;
+            let place = Place::find(what, reading.console)?;
             let parts = match place.parts(reading).transpose() {
                 Some(parts) => parts.map(Vec::from),
                 None => place.whole(reading).map(|whole| vec![whole]),

@@ -22,9 +22,9 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     let rows = lab.select(&args.rows)?;
     let folder = folder(args, &lab, other_data);
     check_folder(&folder).context("name another folder with --results")?;
-    let reading =
-        Reading { skip_bad: args.config.skip_bad, shorter_side: lab.shorter_side, keep_all: args.folds.is_none() };
-    let data = data::open_lab(&lab.data, reading, console)?;
+    let (skip_bad, shorter_side) = (args.config.skip_bad, lab.shorter_side);
+    let reading = Reading { console, skip_bad, shorter_side, keep_all: args.folds.is_none() };
+    let data = data::open_lab(&lab.data, reading)?;
     data.mind_memory(config::largest_side(&lab.augment)?)?;
     let device = device::choose(global)?;
     device::mind(device, rows.iter().flat_map(|(_, row)| &row.phases).map(|phase| phase.precision));

@@ -7,12 +7,16 @@ use panal_data::{BadFiles, Cached, DataError, DataSource, ImageFolder, Reduced, 
 use panal_report::ExcludedFile;
 use rayon::prelude::*;
 
+use crate::console::Console;
+
 /// Bound of the decoded images kept in memory, for each split: epochs read the same files again.
 pub(crate) const CACHE_BYTES: usize = 1 << 30;
 
 /// How images are read.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Reading {
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    /// Where it is told how far decoding has come.
+    pub(crate) console: &'a Console,
     /// Leave out images that cannot be decoded.
     pub(crate) skip_bad: bool,
     /// Reduce larger images to this.
@@ -21,27 +25,44 @@ pub(crate) struct Reading {
     pub(crate) keep_all: bool,
 }
 
-impl Reading {
-    /// The images of the folder that `scan` opens, every one decoded to see that it can be, and the files that are not used.
+impl<'a> Reading<'a> {
+    /// All images as they are, a bad one an error.
+    pub(crate) fn new(console: &'a Console) -> Self {
+        Self { console, skip_bad: false, shorter_side: None, keep_all: false }
+    }
+
+    /// The images of the folder that `scan` opens unchecked, every one decoded to see that it can be, and the files that are not used.
     ///
     /// # Errors
     /// What `scan` says, and all images that cannot be decoded unless they are left out.
     pub(crate) fn open(
         self,
-        scan: impl Fn(BadFiles) -> Result<ImageFolder, DataError>,
+        scan: impl Fn() -> Result<ImageFolder, DataError>,
     ) -> Result<(Arc<dyn DataSource>, Vec<ExcludedFile>), DataError> {
-        if self.keep_all {
-            let folder = scan(BadFiles::Unchecked)?;
+        let folder = scan()?;
+        let folder = if self.keep_all {
             let not_used = excluded(&folder);
             let images = self.cached(Arc::new(folder));
-            if images.decode_all().is_ok() {
+            if self.console.watch(DECODING, images.len(), |decoded| images.decode_all(decoded)).is_ok() {
                 return Ok((Arc::new(images), not_used));
             }
-        }
-        // To name all bad images, or to leave them out.
-        let folder = scan(if self.skip_bad { BadFiles::Skip } else { BadFiles::Error })?;
+            // To name all bad images, or to leave them out.
+            scan()?
+        } else {
+            folder
+        };
+        let folder = self.checked(folder)?;
         let not_used = excluded(&folder);
         Ok((self.kept(Arc::new(folder)), not_used))
+    }
+
+    /// The folder, opened unchecked, once every image has been decoded to see that it can be.
+    ///
+    /// # Errors
+    /// All images that cannot be decoded unless they are left out.
+    pub(crate) fn checked(self, folder: ImageFolder) -> Result<ImageFolder, DataError> {
+        let bad = if self.skip_bad { BadFiles::Skip } else { BadFiles::Error };
+        self.console.watch(DECODING, folder.len(), |decoded| folder.checked(bad, decoded))
     }
 
     /// The same images, reduced where that is asked for, and decoded or drawn once as far as there is room.
@@ -61,6 +82,8 @@ impl Reading {
         Cached::new(self.reduced(images), CACHE_BYTES)
     }
 }
+
+const DECODING: &str = "decoding images";
 
 /// The files of a folder that are not used.
 pub(crate) fn excluded(images: &ImageFolder) -> Vec<ExcludedFile> {
@@ -132,7 +155,8 @@ mod tests {
     #[test]
     fn a_folder_is_read_the_same_whether_or_not_images_are_kept_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let open = |reading: Reading| reading.open(|bad| ImageFolder::open(folder.path(), bad));
+        let console = Console::hidden();
+        let open = |reading: Reading<'_>| reading.open(|| ImageFolder::open(folder.path(), BadFiles::Unchecked));
         for class in ["ants", "bees"] {
             std::fs::create_dir(folder.path().join(class)).unwrap();
             for number in 0..3 {
@@ -147,7 +171,8 @@ mod tests {
             let all: Vec<_> = (0..images.len()).map(|index| (images.id(index), images.image(index).unwrap())).collect();
             (all, images.digest().unwrap(), excluded)
         };
-        let read = |skip_bad, keep_all| everything(Reading { skip_bad, keep_all, shorter_side: side });
+        let reading = |skip_bad, keep_all| Reading { console: &console, skip_bad, keep_all, shorter_side: side };
+        let read = |skip_bad, keep_all| everything(reading(skip_bad, keep_all));
         let (all, _, excluded) = read(false, true);
         assert_eq!((all.len(), all[5].1.dimensions(), excluded.len()), (6, (16, 10), 1));
         assert_eq!(read(false, false), read(false, true));
@@ -156,7 +181,7 @@ mod tests {
             std::fs::write(folder.path().join(name), "damaged").unwrap();
         }
         for keep_all in [false, true] {
-            let said = open(Reading { skip_bad: false, keep_all, shorter_side: side }).err().unwrap().to_string();
+            let said = open(reading(false, keep_all)).err().unwrap().to_string();
             assert!(said.contains("1.png") && said.contains("2.png"), "{said}");
         }
         let (all, _, excluded) = read(true, true);

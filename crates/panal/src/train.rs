@@ -17,8 +17,8 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
     let lab = config::load(&args.config, &[("data", Value::String(args.data.clone()))])?;
     let (index, row) = lab.find(&args.row)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
-    let reading = Reading { skip_bad: args.config.skip_bad, shorter_side: lab.shorter_side, keep_all: true };
-    let data = data::open_any(&args.data, args.val_fraction, args.seed, reading, console)?;
+    let reading = Reading { console, skip_bad: args.config.skip_bad, shorter_side: lab.shorter_side, keep_all: true };
+    let data = data::open_any(&args.data, args.val_fraction, args.seed, reading)?;
     data.mind_memory(config::largest_side(&lab.augment)?)?;
     let device = device::choose(global)?;
     device::mind(device, row.phases.iter().map(|phase| phase.precision));

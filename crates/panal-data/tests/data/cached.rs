@@ -1,7 +1,7 @@
 //! The cache: what it keeps, and what it does not change.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use panal_data::{Cached, DataSource};
 use rayon::prelude::*;
@@ -55,16 +55,18 @@ fn an_error_is_not_kept() {
 fn all_images_are_decoded_at_once_and_kept_as_far_as_there_is_room() {
     let source = Arc::new(Painted::new(5));
     let cached = Cached::new(source.clone(), usize::MAX);
-    cached.decode_all().unwrap();
+    let decoded = AtomicUsize::new(0);
+    let count = || _ = decoded.fetch_add(1, Ordering::Relaxed);
+    cached.decode_all(&count).unwrap();
     cached.image(3).unwrap();
-    assert_eq!((source.asked.load(Ordering::Relaxed), cached.kept()), (5, 5));
+    assert_eq!((source.asked.load(Ordering::Relaxed), cached.kept(), decoded.into_inner()), (5, 5, 5));
 
     // Each takes 900 to 1,080 bytes.
     let cached = Cached::new(Arc::new(Painted::new(5)), 2200);
-    cached.decode_all().unwrap();
+    cached.decode_all(&|| {}).unwrap();
     assert_eq!(cached.kept(), 2);
 
     let broken = Arc::new(Painted { broken: Some(4), ..Painted::new(5) });
-    let error = Cached::new(broken, usize::MAX).decode_all().unwrap_err();
+    let error = Cached::new(broken, usize::MAX).decode_all(&|| {}).unwrap_err();
     assert_eq!(error.to_string(), "cannot decode bees/4.png: it was painted so");
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use panal_data::{BadFiles, Cached, DataError, DataSource, ImageFolder, Subset, UNLABELLED, is_image_name};
 use tempfile::{TempDir, tempdir};
@@ -163,6 +164,10 @@ fn bad_files_are_all_named_or_left_out_and_listed() {
     assert_eq!(unchecked.len(), 5);
     assert_eq!(unchecked.verify().len(), 2);
     assert!(matches!(unchecked.image(1), Err(DataError::Decode { reason, .. }) if reason == one));
+    let decoded = AtomicUsize::new(0);
+    let count = || _ = decoded.fetch_add(1, Ordering::Relaxed);
+    assert_eq!(ids(&unchecked.checked(BadFiles::Skip, &count).unwrap()), ids(&skipped));
+    assert_eq!(decoded.into_inner(), 5);
 
     fs::remove_file(root.path().join("ants/2.jpg")).unwrap();
     let error = ImageFolder::open(root.path(), BadFiles::Error).map(drop).unwrap_err();

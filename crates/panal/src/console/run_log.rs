@@ -1,14 +1,11 @@
 //! What is said of one run while it runs: a bar for the epoch at hand, a line for each that is done. Files are not written here.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indicatif::ProgressBar;
 use panal_trainers::{EpisodicEpoch, EpochLog, Log, PassLog, PhaseSpec, SslEpoch, SslStep, StepLog};
 
-use super::Console;
-
-/// Least time between two plain log lines about the same work.
-const PLAIN_EVERY: Duration = Duration::from_secs(20);
+use super::{Console, PLAIN_EVERY};
 
 /// Tells of one run.
 pub(crate) struct RunLog<'a> {
@@ -260,8 +257,11 @@ mod tests {
 
     #[test]
     fn the_time_left_follows_the_steps_taken_since_the_start() {
-        let pace =
-            |seconds| Pace { phase: 0, started: Instant::now() - Duration::from_secs(seconds), steps_before: 10 };
+        let pace = |seconds| Pace {
+            phase: 0,
+            started: Instant::now() - std::time::Duration::from_secs(seconds),
+            steps_before: 10,
+        };
         assert_eq!(pace(0).left(10, 20), None);
         assert_eq!(pace(20).left(20, 30).as_deref(), Some("20 s"));
         assert_eq!(pace(20).left(20, 110).as_deref(), Some("3 min"));

@@ -38,7 +38,7 @@ enum Way<'a> {
 
 pub(crate) fn run(args: &FewshotCurveArgs, global: &Global, console: &Console) -> Result<()> {
     let clock = Instant::now();
-    let data = data::open_evaluated(&args.data, Reading { skip_bad: args.skip_bad, ..Reading::default() }, console)?;
+    let data = data::open_evaluated(&args.data, Reading { skip_bad: args.skip_bad, ..Reading::new(console) })?;
     args.out.as_deref().map(unfinished::check_folder).transpose()?;
     let classes = data.images.classes();
     let ways = args.ways.unwrap_or(classes.len().min(5));

@@ -13,8 +13,8 @@ use panal_data::{
 };
 
 use super::config::Test;
-use crate::console::Console;
-use crate::{data, reading};
+use crate::data;
+use crate::reading::{Reading, excluded};
 
 /// Images, and the episodes of them that learners are judged by.
 pub(crate) struct Judging {
@@ -52,10 +52,10 @@ fn shares_images(episodes: &[Episode]) -> bool {
 }
 
 /// The data sets of these names as one; a class that an earlier one has too, by its name or an image, is left out of the later one.
-pub(crate) fn open_training(names: &[String], skip_bad: bool, console: &Console) -> Result<Arc<dyn DataSource>> {
+pub(crate) fn open_training(names: &[String], reading: Reading<'_>) -> Result<Arc<dyn DataSource>> {
     let mut whole: Option<Arc<dyn DataSource>> = None;
     for name in names {
-        let next = open_classes(&data::find_folder(name, console)?, skip_bad)?;
+        let next = open_classes(&data::find_folder(name, reading.console)?, reading)?;
         whole = Some(match whole {
             None => next,
             Some(before) => {
@@ -74,10 +74,9 @@ pub(crate) fn open_test(
     test: &Test,
     train: &dyn DataSource,
     replay: Option<&Path>,
-    skip_bad: bool,
-    console: &Console,
+    reading: Reading<'_>,
 ) -> Result<Judging> {
-    let folder = data::find_folder(&test.data, console)?;
+    let folder = data::find_folder(&test.data, reading.console)?;
     let runs = match &test.draw {
         Some(_) => None,
         None => Some(OneShotRuns::open(&folder).with_context(|| {
@@ -95,7 +94,7 @@ pub(crate) fn open_test(
             (Arc::new(runs), list)
         }
         (None, Some(draw)) => {
-            let images = without_shared(train, open_classes(&folder, skip_bad)?, &test.data)?;
+            let images = without_shared(train, open_classes(&folder, reading)?, &test.data)?;
             let images: Arc<dyn DataSource> = Arc::new(Joined::new(vec![images])?);
             let list = Episodes::new(images.as_ref(), draw.episode.clone(), draw.seed)?.list(draw.episodes)?;
             (images, list)
@@ -137,8 +136,7 @@ pub(crate) fn apart(images: &dyn DataSource, spec: &EpisodeSpec, seed: u64) -> R
 }
 
 /// A folder of classes, or of groups of classes.
-fn open_classes(folder: &Path, skip_bad: bool) -> Result<Arc<dyn DataSource>> {
-    let bad = if skip_bad { BadFiles::Skip } else { BadFiles::Error };
+fn open_classes(folder: &Path, reading: Reading<'_>) -> Result<Arc<dyn DataSource>> {
     let images = if has_groups(folder)? {
         let parts: Vec<_> = ["train", "val", "test"].into_iter().filter(|part| folder.join(part).is_dir()).collect();
         if let ["train", evaluation, ..] = parts[..] {
@@ -148,11 +146,12 @@ fn open_classes(folder: &Path, skip_bad: bool) -> Result<Arc<dyn DataSource>> {
                 folder.join("train").display()
             );
         }
-        ImageFolder::open_grouped(folder, bad)?
+        ImageFolder::open_grouped(folder, BadFiles::Unchecked)?
     } else {
-        ImageFolder::open(folder, bad)?
+        ImageFolder::open(folder, BadFiles::Unchecked)?
     };
-    data::report_excluded(&reading::excluded(&images));
+    let images = reading.checked(images)?;
+    data::report_excluded(&excluded(&images));
     Ok(Arc::new(images))
 }
 
@@ -306,7 +305,12 @@ impl DataSource for Joined {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::Console;
     use image::Rgb;
+
+    fn open(folder: &Path) -> Result<Arc<dyn DataSource>> {
+        open_classes(folder, Reading::new(&Console::hidden()))
+    }
 
     /// Writes small images, each of one tone.
     fn drawn(root: &Path, images: &[(&str, u8)]) {
@@ -323,11 +327,11 @@ mod tests {
         drawn(train.path(), &[("Greek/a/1.png", 1), ("Latin/a/1.png", 2)]);
         // No image is the same. `Latin/b` and `Thai/a` are new, though each shares a name.
         drawn(test.path(), &[("Latin/a/1.png", 3), ("Latin/b/1.png", 4), ("Thai/a/1.png", 5)]);
-        let known = open_classes(train.path(), false).unwrap();
-        let left = without_shared(known.as_ref(), open_classes(test.path(), false).unwrap(), "test").unwrap();
+        let known = open(train.path()).unwrap();
+        let left = without_shared(known.as_ref(), open(test.path()).unwrap(), "test").unwrap();
         let left = Joined::new(vec![left]).unwrap();
         assert_eq!(left.classes(), ["Latin/b", "Thai/a"]);
-        let none = without_shared(known.as_ref(), open_classes(train.path(), false).unwrap(), "same").map(|_| ());
+        let none = without_shared(known.as_ref(), open(train.path()).unwrap(), "same").map(|_| ());
         assert!(none.unwrap_err().to_string().starts_with("same: nothing is left"));
     }
 
@@ -338,9 +342,9 @@ mod tests {
             drawn(&root.path().join(part), &[("ants/1.png", 1), ("bees/1.png", 2)]);
         }
         std::fs::create_dir_all(root.path().join("train/ants/.thumbnails")).unwrap();
-        let error = open_classes(root.path(), false).map(|_| ()).unwrap_err().to_string();
+        let error = open(root.path()).map(|_| ()).unwrap_err().to_string();
         let named = root.path().join("train");
         assert!(error.contains(&format!("name one of them, as in {}", named.display())), "{error}");
-        assert_eq!(open_classes(&named, false).unwrap().classes(), ["ants", "bees"]);
+        assert_eq!(open(&named).unwrap().classes(), ["ants", "bees"]);
     }
 }

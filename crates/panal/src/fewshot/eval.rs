@@ -13,6 +13,7 @@ use super::standing::{self, LEVEL, Standing};
 use super::{config, data, learner, transfer};
 use crate::cli::{FewshotEvalArgs, Global};
 use crate::console::{Console, RunLog};
+use crate::reading::Reading;
 use crate::{device, interrupt, record, unfinished};
 
 pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) -> Result<()> {
@@ -23,8 +24,9 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
     }
     let methods = transfer::methods(args)?;
     let device = device::choose(global)?;
-    let train = data::open_training(&study.data, args.study.skip_bad, console)?;
-    let test = data::open_test(&study.test, train.as_ref(), args.replay.as_deref(), args.study.skip_bad, console)?;
+    let reading = Reading { skip_bad: args.study.skip_bad, ..Reading::new(console) };
+    let train = data::open_training(&study.data, reading)?;
+    let test = data::open_test(&study.test, train.as_ref(), args.replay.as_deref(), reading)?;
     let (source, episodes) = (test.images.as_ref(), &test.list.episodes);
     if let Some(path) = &args.write_episodes {
         test.list.write(path, source)?;

@@ -16,6 +16,7 @@ use super::files::Files;
 use super::picture;
 use crate::cli::{FewshotPredictArgs, Global};
 use crate::console::Console;
+use crate::reading::Reading;
 use crate::run::hex;
 use crate::unfinished;
 
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &FewshotPredictArgs, global: &Global, console: &Console)
         unfinished::check(file)?;
     }
     let saved = args.support.is_file().then(|| SupportSet::read(&args.support)).transpose()?;
-    let open = |folder: &Path| ImageFolder::open(folder, BadFiles::Error).map(Arc::new);
+    let open = |folder: &Path| open_classes(folder, console);
     let support = if saved.is_none() { Some(open(&args.support)?) } else { None };
     let grown = args.grow.as_deref().map(open).transpose()?;
     if let Some(file) = &args.picture {
@@ -84,7 +85,8 @@ pub(crate) fn run(args: &FewshotPredictArgs, global: &Global, console: &Console)
         known.push(learn(&mut set, images, &encoder)?);
     }
     refuse_known_queries(&set, &queries)?;
-    let calibrated = args.calibrate.as_deref().map(|folder| calibrate(&set, &known, folder, &encoder)).transpose()?;
+    let calibrated =
+        args.calibrate.as_deref().map(|folder| calibrate(&set, &known, folder, &encoder, console)).transpose()?;
     if let Some(found) = calibrated {
         set.reject = Some(found.threshold);
     }
@@ -145,10 +147,22 @@ fn refuse_known_queries(set: &SupportSet, queries: &Files) -> Result<()> {
     Ok(())
 }
 
+/// A folder of classes of which every image can be decoded.
+fn open_classes(folder: &Path, console: &Console) -> Result<Arc<ImageFolder>> {
+    let images = ImageFolder::open(folder, BadFiles::Unchecked)?;
+    Ok(Arc::new(Reading::new(console).checked(images)?))
+}
+
 /// The threshold of best balanced accuracy between the support images, each against the set without itself, and the images of
 /// `folder`, which are of other classes.
-fn calibrate(set: &SupportSet, known: &[Known], folder: &Path, encoder: &Encoder<'_>) -> Result<RejectThreshold> {
-    let others = Arc::new(ImageFolder::open(folder, BadFiles::Error)?);
+fn calibrate(
+    set: &SupportSet,
+    known: &[Known],
+    folder: &Path,
+    encoder: &Encoder<'_>,
+    console: &Console,
+) -> Result<RejectThreshold> {
+    let others = open_classes(folder, console)?;
     let classes = set.classes();
     if let Some(class) = others.classes().iter().find(|class| classes.contains(&class.as_str())) {
         bail!(

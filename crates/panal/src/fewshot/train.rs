@@ -13,6 +13,7 @@ use super::{config, data};
 use crate::board::Board;
 use crate::cli::{FewshotTrainArgs, Global};
 use crate::console::{Console, RunLog};
+use crate::reading::Reading;
 use crate::run::hex;
 use crate::running::{self, Work};
 use crate::{device, interrupt, record, unfinished};
@@ -22,8 +23,9 @@ pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -
     let study = config::load(&args.study, args.method, args.lr)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let device = device::choose(global)?;
-    let source = data::open_training(&study.data, args.study.skip_bad, console)?;
-    let judging = data::open_test(&study.test, source.as_ref(), None, args.study.skip_bad, console)?;
+    let reading = Reading { skip_bad: args.study.skip_bad, ..Reading::new(console) };
+    let source = data::open_training(&study.data, reading)?;
+    let judging = data::open_test(&study.test, source.as_ref(), None, reading)?;
     study.check_ways(&judging.list.episodes)?;
     let (digest, test_digest) = (source.digest()?, judging.images.digest()?);
 

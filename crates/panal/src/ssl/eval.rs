@@ -28,8 +28,8 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
     let needed = largest_side(inits.iter().map(|init| (&init.name, &init.transform)))?;
     check_shorter_side(settings.shorter_side, needed)?;
     let keep_all = args.share == 1.0;
-    let reading = Reading { skip_bad: args.config.skip_bad, shorter_side: settings.shorter_side, keep_all };
-    let mut data = data::open_any(&args.data, args.val_fraction, args.seed, reading, console)?;
+    let reading = Reading { console, skip_bad: args.config.skip_bad, shorter_side: settings.shorter_side, keep_all };
+    let mut data = data::open_any(&args.data, args.val_fraction, args.seed, reading)?;
     if args.share != 1.0 {
         data.train = pretrain::share(data.train, args.share)?;
         data.train_record = panal_trainers::split_record(data.train.as_ref())?;

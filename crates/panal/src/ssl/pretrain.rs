@@ -102,8 +102,8 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global, console: &Console) -> Re
 /// The images that a configuration names, or the share of them that it asks for.
 pub(crate) fn open(config: &Pretraining, skip_bad: bool, console: &Console) -> Result<Unlabelled> {
     let share = config.share.filter(|share| *share < 1.0);
-    let reading = Reading { skip_bad, shorter_side: config.shorter_side, keep_all: share.is_none() };
-    let mut data = data::open_unlabelled(&config.data, reading, console)?;
+    let reading = Reading { console, skip_bad, shorter_side: config.shorter_side, keep_all: share.is_none() };
+    let mut data = data::open_unlabelled(&config.data, reading)?;
     if let Some(share) = share {
         let part = self::share(data.images, share)?;
         if let Some([train, _]) = &mut data.watch {

@@ -79,8 +79,10 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     }
     // What a suite does without is not asked for.
     let wanted = |by: &[Name]| suites.iter().any(|suite| by.contains(suite));
-    let (photographs, scripts) =
-        (wanted(&[Name::Pipeline, Name::Lab, Name::Predict]), wanted(&[Name::Pipeline, Name::Lab]));
+    let (photographs, scripts) = (
+        wanted(&[Name::Pipeline, Name::Lab, Name::Photos, Name::Predict]),
+        wanted(&[Name::Pipeline, Name::Lab, Name::Photos]),
+    );
     let peers = if scripts { peer::folder(args.peer.as_deref())? } else { PathBuf::new() };
     let binary = workspace::panal_binary()?;
     stages.begin("build", &run::build_detail(binary.exists()));

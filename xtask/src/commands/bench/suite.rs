@@ -17,6 +17,8 @@ pub(super) enum Name {
     Pipeline,
     /// The five rows of the lab
     Lab,
+    /// Rows of the lab on photographs of 12 megapixels
+    Photos,
     /// Training and evaluation steps of networks
     Step,
     /// `panal predict` over a folder
@@ -24,7 +26,7 @@ pub(super) enum Name {
 }
 
 impl Name {
-    pub(super) const ALL: [Self; 4] = [Self::Pipeline, Self::Lab, Self::Step, Self::Predict];
+    pub(super) const ALL: [Self; 5] = [Self::Pipeline, Self::Lab, Self::Photos, Self::Step, Self::Predict];
 }
 
 impl fmt::Display for Name {
@@ -32,6 +34,7 @@ impl fmt::Display for Name {
         f.write_str(match self {
             Self::Pipeline => "pipeline",
             Self::Lab => "lab",
+            Self::Photos => "photos",
             Self::Step => "step",
             Self::Predict => "predict",
         })
@@ -148,6 +151,23 @@ impl Tools {
         Program { program: self.panal.clone(), args, read }
     }
 
+    /// A row of the lab on the images of `data`, under settings that make it the lab of `who`.
+    fn panal_lab(&self, who: &'static str, (number, row): Numbered, data: &Path, settings: &[&str]) -> Program {
+        let results = self.scratch.join("results").join(data.file_name().unwrap_or_default()).join(who);
+        let [data, weights, results] = [data, &self.weights, &results].map(|path| path.display().to_string());
+        let init = format!("row.{number}.init={}", if row.contains("random") { "random" } else { &weights });
+        let args = ["lab", "--preset", "tutorial", "--model", "mobilenet_v2", "--data", &data, "--row", row];
+        let args = [&args[..], &["--seeds", "1", "--seed", "0", "--results", &results, "--set", &init], settings];
+        self.panal(&args.concat(), Read::Lab(who, row))
+    }
+
+    /// The peer's row of the same name.
+    fn pytorch_lab(&self, (_, row): Numbered, data: &Path) -> Program {
+        let [data, weights] = [data, &self.weights].map(|path| path.display().to_string());
+        let args = ["--data", &data, "--weights", &weights, "--seeds", "1", "--channels-last", "--rows", row];
+        self.python(&self.peers.join("lab.py"), &args, Read::Lab("PyTorch", row))
+    }
+
     fn python(&self, script: &Path, args: &[&str], read: Read) -> Program {
         let script = script.display().to_string();
         let args = std::iter::once(script).chain(args.iter().map(ToString::to_string)).collect();
@@ -160,6 +180,7 @@ pub(super) fn suite(name: Name, tools: &Tools) -> Result<Suite> {
     match name {
         Name::Pipeline => Ok(pipeline(tools)),
         Name::Lab => Ok(lab(tools)),
+        Name::Photos => photos(tools),
         Name::Step => Ok(step(tools)),
         Name::Predict => predict(tools),
     }
@@ -197,29 +218,51 @@ fn pipeline(tools: &Tools) -> Suite {
     Suite { name: Name::Pipeline, rows, programs }
 }
 
+/// A row of the lab with its number.
+type Numbered = (usize, &'static str);
+
+/// The rows of the lab, named alike and in this order in panal's preset `tutorial` and in the peer's script.
+const LAB: [&str; 5] = [
+    "full fine-tuning, transfer",
+    "full fine-tuning, random init",
+    "linear probing",
+    "linear probing + 3 augmentations",
+    "linear probing 5 + fine-tuning 3",
+];
+
 fn lab(tools: &Tools) -> Suite {
-    // Named alike and in this order in panal's preset `tutorial` and in the peer's script.
-    const ROWS: [(&str, Option<f64>); 5] = [
-        ("full fine-tuning, transfer", Some(1.5)),
-        ("full fine-tuning, random init", None),
-        ("linear probing", Some(10.0)),
-        ("linear probing + 3 augmentations", Some(2.5)),
-        ("linear probing 5 + fine-tuning 3", None),
-    ];
-    let (data, weights) = (tools.data.display().to_string(), tools.weights.display().to_string());
-    let results = tools.scratch.join("results").display().to_string();
     let (mut rows, mut programs) = (Vec::new(), Vec::new());
-    for (index, (name, asked)) in ROWS.into_iter().enumerate() {
-        let init = format!("row.{index}.init={}", if name.contains("random") { "random" } else { &weights });
-        let args = ["lab", "--preset", "tutorial", "--model", "mobilenet_v2", "--data", &data, "--row", name];
-        let args = [&args[..], &["--seeds", "1", "--seed", "0", "--results", &results, "--set", &init]].concat();
-        programs.push(tools.panal(&args, Read::Lab("panal", name)));
-        let args = ["--data", &data, "--weights", &weights, "--seeds", "1", "--channels-last", "--rows", name];
-        programs.push(tools.python(&tools.peers.join("lab.py"), &args, Read::Lab("PyTorch", name)));
-        let (ours, peers) = (format!("panal {name} seconds"), vec![format!("PyTorch {name} seconds")]);
-        rows.push(Row { name: name.into(), unit: Unit::Seconds, ours, peers, asked });
+    for (row, asked) in LAB.into_iter().enumerate().zip([Some(1.5), None, Some(10.0), Some(2.5), None]) {
+        programs.push(tools.panal_lab("panal", row, &tools.data, &[]));
+        programs.push(tools.pytorch_lab(row, &tools.data));
+        rows.push(Row { asked, ..lab_row("panal", row, "") });
     }
     Suite { name: Name::Lab, rows, programs }
+}
+
+/// Photographs as a phone takes them, read as they are and reduced once.
+fn photos(tools: &Tools) -> Result<Suite> {
+    /// So many of each class and split: of more, PyTorch's rows take long.
+    const EACH: &str = "24";
+    let data = tools.scratch.join("photos");
+    let mut enlarge = Command::new(&tools.python);
+    process::run(enlarge.arg(tools.ours.join("enlarge.py")).args([&tools.data, &data]).arg(EACH))?;
+    let (mut rows, mut programs) = (Vec::new(), Vec::new());
+    let [transfer, _, probing, augmented, _] = LAB;
+    for row in LAB.into_iter().enumerate().filter(|(_, row)| [transfer, probing, augmented].contains(row)) {
+        programs.push(tools.panal_lab("panal", row, &data, &[]));
+        programs.push(tools.panal_lab("panal, reduced", row, &data, &["--set", "shorter_side=1024"]));
+        programs.push(tools.pytorch_lab(row, &data));
+        rows.push(lab_row("panal", row, ""));
+        rows.push(lab_row("panal, reduced", row, ", reduced to 1024"));
+    }
+    Ok(Suite { name: Name::Photos, rows, programs })
+}
+
+/// A row of the lab by `who`, with what sets it apart, beside the peer's.
+fn lab_row(who: &str, (_, row): Numbered, apart: &str) -> Row {
+    let (ours, peers) = (format!("{who} {row} seconds"), vec![format!("PyTorch {row} seconds")]);
+    Row { name: format!("{row}{apart}"), unit: Unit::Seconds, ours, peers, asked: None }
 }
 
 /// The networks of `step`, and how many GB PyTorch takes to train them on 256 images in f32 on a CPU; a GPU and bf16 take less.
@@ -409,6 +452,20 @@ mod tests {
         let commands: Vec<String> = step.programs.iter().map(Program::words).collect();
         assert_eq!(commands.len(), 2, "{commands:#?}");
         assert!(commands[1].ends_with("eager cpu f32"), "{commands:?}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn large_photographs_are_read_whole_and_reduced_under_the_settings_of_their_row() {
+        let mut photos = photos(&Tools { python: "true".into(), ..tools() }).unwrap();
+        assert_eq!((photos.rows.len(), photos.programs.len()), (6, 9));
+        photos.keep(|row| row == "linear probing + 3 augmentations, reduced to 1024");
+        let commands: Vec<String> = photos.programs.iter().map(Program::words).collect();
+        assert_eq!(commands.len(), 2, "{commands:#?}");
+        let settings = ["--data scratch/photos", "row.3.init=weights.safetensors", "--set shorter_side=1024"];
+        assert!(settings.iter().all(|part| commands[0].contains(part)), "{commands:?}");
+        assert!(commands[1].contains("peers/lab.py --data scratch/photos"), "{commands:?}");
+        assert_eq!(photos.rows[0].ours, "panal, reduced linear probing + 3 augmentations seconds");
     }
 
     #[test]

@@ -184,11 +184,10 @@ fn settings_out_of_range() {
     refused(&place, &run(&mut place.lab(&["--batch", "0"])), &["batch must be", "0"]);
     refused(&place, &run(&mut place.lab(&["--seeds", "0"])), &["seeds must be", "0"]);
     refused(&place, &run(&mut place.lab(&["--folds", "1"])), &["folds", "1"]);
-    refused(
-        &place,
-        &run(&mut place.lab(&["--set", "shorter_side=0"])),
-        &["shorter_side: must be in [1, 16384], got 0"],
-    );
+    for side in ["0", "-5"] {
+        let said = format!("shorter_side: must be in [1, 16384], got {side}");
+        refused(&place, &run(&mut place.lab(&["--set", &format!("shorter_side={side}")])), &[&said]);
+    }
     let small = ["shorter_side must be at least 36", "got 35"];
     refused(&place, &run(&mut place.lab(&["--set", "shorter_side=35"])), &small);
 }

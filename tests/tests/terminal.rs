@@ -42,7 +42,8 @@ fn a_bar_says_epoch_loss_accuracy_speed_and_time_left() {
     let place = Place::new();
     let long = ["--row", "1", "--seeds", "1", "--set", "row.0.phases.0.epochs=6"];
     let Some(said) = on_a_terminal(&place.lab(&long)) else { return };
-    has_line(&said, &["decoding images", "/"]);
+    has_line(&said, &["decoding train", "/"]);
+    has_line(&said, &["decoding val", "/"]);
     has_line(&said, &["all, seed 0", "=", "/3"]);
     has_line(&said, &["epoch ", "/6, loss ", ", accuracy ", " images/s, ", " s left"]);
 

@@ -34,7 +34,7 @@ impl Cached {
     }
 
     /// Asks for every image once, on all threads of rayon's global pool, and keeps those that there is room for.
-    /// `decoded` is called after every image, from any thread.
+    /// `decoded` is called after every image that could be decoded, from any thread.
     ///
     /// # Errors
     /// That of an image that cannot be read or decoded, of several any one; it ends there.

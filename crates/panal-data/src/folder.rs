@@ -107,23 +107,25 @@ impl ImageFolder {
         Self::scan(root, Layout::Groups)?.checked(bad, &|| {})
     }
 
-    /// What [`open`](Self::open) does with the images that it finds. A folder that was opened with [`BadFiles::Unchecked`] can be
-    /// checked so later, and watched: `decoded` is called after every image, from any thread.
+    /// Decodes every image, as [`open`](Self::open) does, and calls `decoded` after each, from any thread: for a folder that was
+    /// opened with [`BadFiles::Unchecked`], so that it can be watched. With that itself nothing is done.
     ///
     /// # Errors
-    /// [`DataError::Folder`] for a class without images, also after bad ones were skipped, or two names that cannot be told apart; and
-    /// with [`BadFiles::Error`], [`DataError::Decode`] for one bad image or [`DataError::BadFiles`] for several.
+    /// With [`BadFiles::Error`], [`DataError::Decode`] for one bad image or [`DataError::BadFiles`] for several; with
+    /// [`BadFiles::Skip`], [`DataError::Folder`] for a class of which no image is left.
     pub fn checked(self, bad: BadFiles, decoded: &(dyn Fn() + Sync)) -> Result<Self, DataError> {
         let mut folder = self;
-        folder.check_unique()?;
-        folder.check_no_class_is_empty()?;
-        if bad != BadFiles::Unchecked {
-            let found = folder.find_bad(decoded);
-            if bad == BadFiles::Skip {
-                folder.leave_out(found);
+        match bad {
+            BadFiles::Unchecked => {}
+            BadFiles::Skip => {
+                folder.leave_out(folder.find_bad(decoded));
                 folder.check_no_class_is_empty()?;
-            } else if !found.is_empty() {
-                return Err(bad_files(found.into_iter().map(|(_, file)| file).collect()));
+            }
+            BadFiles::Error => {
+                let found = folder.find_bad(decoded);
+                if !found.is_empty() {
+                    return Err(bad_files(found.into_iter().map(|(_, file)| file).collect()));
+                }
             }
         }
         Ok(folder)
@@ -197,6 +199,8 @@ impl ImageFolder {
         folder.excluded = walk.excluded;
         folder.excluded.sort();
         folder.check_has_folders(layout, walk.loose)?;
+        folder.check_unique()?;
+        folder.check_no_class_is_empty()?;
         Ok(folder)
     }
 

@@ -16,9 +16,6 @@ pub(crate) use run_log::RunLog;
 
 use crate::cli::Global;
 
-/// Least time between two plain log lines about the same work.
-const PLAIN_EVERY: Duration = Duration::from_secs(20);
-
 /// Standard error, shared by bars and log lines.
 #[derive(Clone)]
 pub(crate) struct Console {
@@ -77,17 +74,13 @@ impl Console {
 
     /// A bar over `len` things while `work` is done, which calls what it is handed after each, from any thread; a line
     /// now and then where there are no bars.
-    pub(crate) fn watch<T>(&self, what: &'static str, len: usize, work: impl FnOnce(&(dyn Fn() + Sync)) -> T) -> T {
+    pub(crate) fn watch<T>(&self, what: &str, len: usize, work: impl FnOnce(&(dyn Fn() + Sync)) -> T) -> T {
         let bar = self.bar(len as u64, "{msg} {bar:24} {pos}/{len} {eta} left");
-        bar.set_message(what);
-        let last_line = Mutex::new(Instant::now());
+        bar.set_message(what.to_owned());
+        let lines = Mutex::new(Lines::new());
         let done = work(&|| {
             bar.inc(1);
-            if !self.draws()
-                && let Ok(mut last_line) = last_line.try_lock()
-                && last_line.elapsed() > PLAIN_EVERY
-            {
-                *last_line = Instant::now();
+            if !self.draws() && lines.try_lock().is_ok_and(|mut lines| lines.is_due()) {
                 tracing::info!("{what}, {}/{len}", bar.position());
             }
         });
@@ -98,6 +91,29 @@ impl Console {
     /// Are bars visible?
     pub(crate) fn draws(&self) -> bool {
         !self.bars.is_hidden()
+    }
+}
+
+/// When plain log lines about some work are due, where there are no bars.
+struct Lines {
+    last: Instant,
+}
+
+impl Lines {
+    /// Least time between two of them.
+    const EVERY: Duration = Duration::from_secs(20);
+
+    fn new() -> Self {
+        Self { last: Instant::now() }
+    }
+
+    /// Whether one is due, which is then taken to be written.
+    fn is_due(&mut self) -> bool {
+        let due = self.last.elapsed() > Self::EVERY;
+        if due {
+            *self = Self::new();
+        }
+        due
     }
 }
 
@@ -182,5 +198,30 @@ impl panal_hub::Progress for HubProgress<'_> {
 
     fn cancelled(&self) -> bool {
         crate::interrupt::stop().load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_due_one_by_one_with_time_between_them() {
+        let mut lines = Lines::new();
+        assert!(!lines.is_due());
+        lines.last -= Lines::EVERY;
+        assert!(lines.is_due() && !lines.is_due());
+    }
+
+    #[test]
+    fn what_is_watched_is_handed_on() {
+        let done = |times| {
+            Console::hidden().watch("work", 3, |tell| {
+                (0..times).for_each(|_| tell());
+                times
+            })
+        };
+        // Also where not all of it was done.
+        assert_eq!([3, 1].map(done), [3, 1]);
     }
 }

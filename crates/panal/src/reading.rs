@@ -39,30 +39,35 @@ impl<'a> Reading<'a> {
         self,
         scan: impl Fn() -> Result<ImageFolder, DataError>,
     ) -> Result<(Arc<dyn DataSource>, Vec<ExcludedFile>), DataError> {
-        let folder = scan()?;
-        let folder = if self.keep_all {
+        let mut folder = scan()?;
+        let name = folder_name(&folder);
+        let mut what = format!("decoding {name}");
+        if self.keep_all {
             let not_used = excluded(&folder);
             let images = self.cached(Arc::new(folder));
-            if self.console.watch(DECODING, images.len(), |decoded| images.decode_all(decoded)).is_ok() {
+            if self.console.watch(&what, images.len(), |decoded| images.decode_all(decoded)).is_ok() {
                 return Ok((Arc::new(images), not_used));
             }
-            // To name all bad images, or to leave them out.
-            scan()?
-        } else {
-            folder
-        };
-        let folder = self.checked(folder)?;
+            what = format!("looking for all that cannot be decoded in {name}");
+            folder = scan()?;
+        }
+        let folder = self.checked(folder, &what)?;
         let not_used = excluded(&folder);
         Ok((self.kept(Arc::new(folder)), not_used))
     }
 
-    /// The folder, opened unchecked, once every image has been decoded to see that it can be.
+    /// The folder, opened unchecked, once every image has been decoded to see that it can be. It is neither reduced nor kept.
     ///
     /// # Errors
     /// All images that cannot be decoded unless they are left out.
-    pub(crate) fn checked(self, folder: ImageFolder) -> Result<ImageFolder, DataError> {
+    pub(crate) fn check(self, folder: ImageFolder) -> Result<ImageFolder, DataError> {
+        let what = format!("decoding {}", folder_name(&folder));
+        self.checked(folder, &what)
+    }
+
+    fn checked(self, folder: ImageFolder, what: &str) -> Result<ImageFolder, DataError> {
         let bad = if self.skip_bad { BadFiles::Skip } else { BadFiles::Error };
-        self.console.watch(DECODING, folder.len(), |decoded| folder.checked(bad, decoded))
+        self.console.watch(what, folder.len(), |decoded| folder.checked(bad, decoded))
     }
 
     /// The same images, reduced where that is asked for, and decoded or drawn once as far as there is room.
@@ -83,7 +88,11 @@ impl<'a> Reading<'a> {
     }
 }
 
-const DECODING: &str = "decoding images";
+/// The last part of a folder's path, or all of it.
+fn folder_name(images: &ImageFolder) -> String {
+    let root = images.root();
+    root.file_name().map_or_else(|| root.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
 
 /// The files of a folder that are not used.
 pub(crate) fn excluded(images: &ImageFolder) -> Vec<ExcludedFile> {

@@ -11,9 +11,10 @@ use crate::machine::{self, Machine};
 use crate::stage::Stages;
 use crate::{process, workspace};
 use anyhow::{Result, bail};
+use program::Program;
 use record::{Comparison, Record};
 use std::path::PathBuf;
-use suite::{Name, Place, Tools};
+use suite::{Name, Place, Suite, Tools};
 
 /// Measure panal beside the same work in Python, and keep a record in docs/benchmarks/.
 #[derive(Debug, clap::Args)]
@@ -21,7 +22,7 @@ pub(crate) struct Args {
     /// What to measure; everything if not given
     #[arg(value_enum, value_name = "SUITE")]
     suites: Vec<Name>,
-    /// The folder that holds the peer's lab.py and pipeline.py, for these two suites (or PANAL_PEERS)
+    /// The folder that holds the peer's lab.py and pipeline.py, for the suites pipeline, lab and photos (or PANAL_PEERS)
     #[arg(long, value_name = "DIR", env = "PANAL_PEERS")]
     peer: Option<PathBuf>,
     /// A Python that has the peers' packages already; without it one is set up in the cache (some GB)
@@ -120,29 +121,30 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let mut named = vec![(python, "python3"), (scratch.path().to_owned(), "$TMPDIR/bench")];
     named.extend(scripts.then_some((peers, "$PANAL_PEERS")));
     let mut records = Vec::new();
-    let record = |suite, rows, programs: &[_]| -> Result<Record> {
+    let record = |suite: &Suite, rows, programs: &[_]| -> Result<Record> {
         Ok(Record {
             format: record::FORMAT,
-            suite,
+            suite: suite.name,
             date: record::today()?,
             command: std::env::args().skip(1).fold("cargo xtask".to_owned(), |line, word| format!("{line} {word}")),
             machine: machine.clone(),
             versions: versions.clone(),
             rows,
+            prepared: suite.prepare.iter().map(Program::words).collect(),
             programs: programs.to_vec(),
         })
     };
     let measure = |name, rounds, wants: &dyn Fn(&str) -> bool, stages: &Stages| -> Result<_> {
         let mut suite = suite::suite(name, &tools)?;
         suite.keep(wants);
-        let file = record(name, Vec::new(), &[])?.place(&folder)?;
+        let file = record(&suite, Vec::new(), &[])?.place(&folder)?;
         // Each row as soon as it is complete, with the tables: the next program may fail, or be stopped.
         let mut keep = |measured: &[_]| {
             let rows = Comparison::so_far(&suite, measured, rounds);
             if args.quick || rows.is_empty() {
                 return Ok(());
             }
-            record(name, rows, measured)?.write(&file, &named)?;
+            record(&suite, rows, measured)?.write(&file, &named)?;
             summary::write(&folder, &workspace::root().join("README.md"))
         };
         let measured = suite.run(rounds, &|text| stages.note(text), &mut keep)?;
@@ -152,7 +154,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
             stages
                 .note(&format!("wrote {}, and the tables in docs/benchmarks/README.md and README.md", file.display()));
         }
-        record(name, comparisons, &measured)
+        record(&suite, comparisons, &measured)
     };
     for name in suites {
         records.push(measure(name, rounds, &|row| args.wants(name, row), &stages)?);
@@ -185,7 +187,7 @@ impl Args {
         match (self.quick, self.suites.is_empty()) {
             (true, _) => vec![Name::Pipeline, Name::Lab, Name::Step],
             (_, true) => Name::ALL.to_vec(),
-            _ => self.suites.clone(),
+            _ => Name::ALL.into_iter().filter(|suite| self.suites.contains(suite)).collect(),
         }
     }
 

@@ -89,9 +89,12 @@ fn reduced_images_fit_where_whole_ones_do_not() {
 #[test]
 fn a_bound_out_of_range_is_refused() {
     for pixels in [0, 16_385] {
-        let error = format!("must be in [1, 16384], got {pixels}");
-        assert_eq!(ShorterSide::new(pixels).unwrap_err().to_string(), format!("shorter_side {error}"));
-        assert_eq!(serde_json::from_value::<ShorterSide>(pixels.into()).unwrap_err().to_string(), error);
+        let error = format!("shorter_side must be in [1, 16384], got {pixels}");
+        assert_eq!(ShorterSide::new(pixels).unwrap_err().to_string(), error);
+    }
+    for pixels in [0, 16_385, -1, 1 << 40] {
+        let error = serde_json::from_value::<ShorterSide>(pixels.into()).unwrap_err().to_string();
+        assert_eq!(error, format!("must be in [1, 16384], got {pixels}"));
     }
     assert_eq!(serde_json::to_string(&side(512)).unwrap(), "512");
 }

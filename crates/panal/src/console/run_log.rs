@@ -5,7 +5,7 @@ use std::time::Instant;
 use indicatif::ProgressBar;
 use panal_trainers::{EpisodicEpoch, EpochLog, Log, PassLog, PhaseSpec, SslEpoch, SslStep, StepLog};
 
-use super::{Console, PLAIN_EVERY};
+use super::{Console, Lines};
 
 /// Tells of one run.
 pub(crate) struct RunLog<'a> {
@@ -14,7 +14,7 @@ pub(crate) struct RunLog<'a> {
     /// Epochs of every phase.
     phases: Vec<usize>,
     bar: Option<ProgressBar>,
-    last_line: Instant,
+    lines: Lines,
     epoch: Epoch,
     pace: Option<Pace>,
 }
@@ -87,7 +87,7 @@ impl<'a> RunLog<'a> {
     /// `title` names the run, as in "linear probing, seed 0".
     pub(crate) fn new(console: &'a Console, title: String, phases: &[PhaseSpec]) -> Self {
         let phases = phases.iter().map(|phase| phase.epochs).collect();
-        Self { console, title, phases, bar: None, last_line: Instant::now(), epoch: Epoch::begin(), pace: None }
+        Self { console, title, phases, bar: None, lines: Lines::new(), epoch: Epoch::begin(), pace: None }
     }
 
     /// The same for training by episodes, which has one phase.
@@ -139,8 +139,7 @@ impl<'a> RunLog<'a> {
 
     /// A line every so often where there are no bars.
     fn plain(&mut self, said: impl FnOnce() -> String) {
-        if !self.console.draws() && self.last_line.elapsed() > PLAIN_EVERY {
-            self.last_line = Instant::now();
+        if !self.console.draws() && self.lines.is_due() {
             tracing::info!("{}: {}", self.title, said());
         }
     }
@@ -148,7 +147,7 @@ impl<'a> RunLog<'a> {
     /// An epoch is over: its bar goes, its line comes.
     fn ended(&mut self) {
         self.clear();
-        self.last_line = Instant::now();
+        self.lines = Lines::new();
     }
 }
 
@@ -253,15 +252,14 @@ impl Log for RunLog<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn the_time_left_follows_the_steps_taken_since_the_start() {
-        let pace = |seconds| Pace {
-            phase: 0,
-            started: Instant::now() - std::time::Duration::from_secs(seconds),
-            steps_before: 10,
-        };
+        let pace =
+            |seconds| Pace { phase: 0, started: Instant::now() - Duration::from_secs(seconds), steps_before: 10 };
         assert_eq!(pace(0).left(10, 20), None);
         assert_eq!(pace(20).left(20, 30).as_deref(), Some("20 s"));
         assert_eq!(pace(20).left(20, 110).as_deref(), Some("3 min"));

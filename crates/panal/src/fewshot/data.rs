@@ -150,7 +150,7 @@ fn open_classes(folder: &Path, reading: Reading<'_>) -> Result<Arc<dyn DataSourc
     } else {
         ImageFolder::open(folder, BadFiles::Unchecked)?
     };
-    let images = reading.checked(images)?;
+    let images = reading.check(images)?;
     data::report_excluded(&excluded(&images));
     Ok(Arc::new(images))
 }

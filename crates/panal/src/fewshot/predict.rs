@@ -150,7 +150,7 @@ fn refuse_known_queries(set: &SupportSet, queries: &Files) -> Result<()> {
 /// A folder of classes of which every image can be decoded.
 fn open_classes(folder: &Path, console: &Console) -> Result<Arc<ImageFolder>> {
     let images = ImageFolder::open(folder, BadFiles::Unchecked)?;
-    Ok(Arc::new(Reading::new(console).checked(images)?))
+    Ok(Arc::new(Reading::new(console).check(images)?))
 }
 
 /// The threshold of best balanced accuracy between the support images, each against the set without itself, and the images of

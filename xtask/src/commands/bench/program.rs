@@ -33,6 +33,8 @@ pub(super) enum Read {
     Lab(&'static str, &'static str),
     /// How long the program took: in seconds, and for so many images.
     Clock(String, usize),
+    /// There are none.
+    Nothing,
 }
 
 /// What a program gave, round after round.
@@ -68,6 +70,7 @@ impl Read {
             Self::Bench(name) => vec![name.clone(), format!("{name} memory")],
             Self::Lines(begin, names) => names.iter().map(|name| format!("{begin}{name}")).collect(),
             Self::Lab(who, row) => ["seconds", "f1"].map(|key| format!("{who} {row} {key}")).to_vec(),
+            Self::Nothing => Vec::new(),
             Self::Clock(name, _) => {
                 [Unit::Seconds, Unit::ImagesPerSecond].map(|unit| format!("{name} {unit}")).to_vec()
             }
@@ -109,6 +112,7 @@ impl Read {
                 let opening = results.first().and_then(|result| result["seconds_data"].as_f64()).unwrap_or(0.0);
                 *figures.entry(format!("{who} {row} seconds")).or_default() += opening;
             }
+            Self::Nothing => {}
             Self::Clock(name, images) => {
                 figures.insert(format!("{name} s"), seconds);
                 figures.insert(format!("{name} images/s"), *images as f64 / seconds);

@@ -29,6 +29,9 @@ pub(super) struct Record {
     pub(super) machine: Machine,
     pub(super) versions: BTreeMap<String, String>,
     pub(super) rows: Vec<Comparison>,
+    /// What ran before anything was measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) prepared: Vec<String>,
     pub(super) programs: Vec<Measured>,
 }
 
@@ -217,7 +220,8 @@ pub(super) fn today() -> Result<String> {
 pub(super) fn versions(python: &Path, libtorch: &str) -> Result<BTreeMap<String, String>> {
     const ASK: &str = "import sys, torch, torchvision, importlib.metadata as m; \
         dali = [d.version for d in m.distributions() if d.metadata['Name'].startswith('nvidia-dali')]; \
-        print(sys.version.split()[0], torch.__version__, torchvision.__version__, *dali)";
+        versions = [m.version(name) for name in ('pillow', 'numpy')]; \
+        print(sys.version.split()[0], torch.__version__, torchvision.__version__, *versions, *dali)";
     let said = process::stdout(Command::new(python).args(["-c", ASK]))?;
     let mut words = said.split_whitespace().map(str::to_owned);
     let mut next = || words.next().unwrap_or_default();
@@ -230,6 +234,8 @@ pub(super) fn versions(python: &Path, libtorch: &str) -> Result<BTreeMap<String,
         ("python", next()),
         ("torch", next()),
         ("torchvision", next()),
+        ("pillow", next()),
+        ("numpy", next()),
         ("dali", next()),
     ];
     Ok(versions.into_iter().map(|(what, version)| (what.to_owned(), version)).collect())
@@ -269,6 +275,7 @@ mod tests {
             machine: Machine::here(),
             versions: BTreeMap::new(),
             rows: vec![Comparison::new(&row(Unit::ImagesPerSecond), &rates).unwrap()],
+            prepared: Vec::new(),
             programs: Vec::new(),
         }
     }

@@ -1,13 +1,11 @@
 //! What is measured: rows, and the programs whose figures they compare. How figures are read and become records is not decided here.
 
 use super::program::{Measured, Program, Read};
-use crate::process;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// A group of rows that are measured together and kept in one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
@@ -90,6 +88,8 @@ pub(super) struct Row {
 pub(super) struct Suite {
     pub(super) name: Name,
     pub(super) rows: Vec<Row>,
+    /// What has to run before anything is measured.
+    pub(super) prepare: Vec<Program>,
     programs: Vec<Program>,
 }
 
@@ -153,7 +153,8 @@ impl Tools {
 
     /// A row of the lab on the images of `data`, under settings that make it the lab of `who`.
     fn panal_lab(&self, who: &'static str, (number, row): Numbered, data: &Path, settings: &[&str]) -> Program {
-        let results = self.scratch.join("results").join(data.file_name().unwrap_or_default()).join(who);
+        // Settings differ from row to row, and so do the folders.
+        let results = self.scratch.join("results").join(format!("{who}-{number}"));
         let [data, weights, results] = [data, &self.weights, &results].map(|path| path.display().to_string());
         let init = format!("row.{number}.init={}", if row.contains("random") { "random" } else { &weights });
         let args = ["lab", "--preset", "tutorial", "--model", "mobilenet_v2", "--data", &data, "--row", row];
@@ -180,7 +181,7 @@ pub(super) fn suite(name: Name, tools: &Tools) -> Result<Suite> {
     match name {
         Name::Pipeline => Ok(pipeline(tools)),
         Name::Lab => Ok(lab(tools)),
-        Name::Photos => photos(tools),
+        Name::Photos => Ok(photos(tools)),
         Name::Step => Ok(step(tools)),
         Name::Predict => predict(tools),
     }
@@ -215,7 +216,7 @@ fn pipeline(tools: &Tools) -> Suite {
     for (script, names) in [(tools.peers.join("pipeline.py"), TORCHVISION), (tools.ours.join("dali.py"), DALI)] {
         programs.push(tools.python(&script, &[&data], Read::Lines(String::new(), names)));
     }
-    Suite { name: Name::Pipeline, rows, programs }
+    Suite { name: Name::Pipeline, rows, prepare: Vec::new(), programs }
 }
 
 /// A row of the lab with its number.
@@ -237,26 +238,27 @@ fn lab(tools: &Tools) -> Suite {
         programs.push(tools.pytorch_lab(row, &tools.data));
         rows.push(Row { asked, ..lab_row("panal", row, "") });
     }
-    Suite { name: Name::Lab, rows, programs }
+    Suite { name: Name::Lab, rows, prepare: Vec::new(), programs }
 }
 
-/// Photographs as a phone takes them, read as they are and reduced once.
-fn photos(tools: &Tools) -> Result<Suite> {
+/// Photographs as a phone takes them, read as they are and reduced once; the peer reads them as they are. Panal decodes on every
+/// core and the peer by two workers, so that on more than two cores the ratios say that too.
+fn photos(tools: &Tools) -> Suite {
     /// So many of each class and split: of more, PyTorch's rows take long.
     const EACH: &str = "24";
     let data = tools.scratch.join("photos");
-    let mut enlarge = Command::new(&tools.python);
-    process::run(enlarge.arg(tools.ours.join("enlarge.py")).args([&tools.data, &data]).arg(EACH))?;
-    let (mut rows, mut programs) = (Vec::new(), Vec::new());
+    let args = [tools.data.display().to_string(), data.display().to_string()];
+    let enlarge = tools.python(&tools.ours.join("enlarge.py"), &[&args[0], &args[1], EACH], Read::Nothing);
     let [transfer, _, probing, augmented, _] = LAB;
+    let (mut rows, mut programs) = (Vec::new(), Vec::new());
     for row in LAB.into_iter().enumerate().filter(|(_, row)| [transfer, probing, augmented].contains(row)) {
         programs.push(tools.panal_lab("panal", row, &data, &[]));
-        programs.push(tools.panal_lab("panal, reduced", row, &data, &["--set", "shorter_side=1024"]));
+        programs.push(tools.panal_lab("panal-reduced", row, &data, &["--set", "shorter_side=1024"]));
         programs.push(tools.pytorch_lab(row, &data));
         rows.push(lab_row("panal", row, ""));
-        rows.push(lab_row("panal, reduced", row, ", reduced to 1024"));
+        rows.push(lab_row("panal-reduced", row, ", reduced to 1024"));
     }
-    Ok(Suite { name: Name::Photos, rows, programs })
+    Suite { name: Name::Photos, rows, prepare: vec![enlarge], programs }
 }
 
 /// A row of the lab by `who`, with what sets it apart, beside the peer's.
@@ -312,27 +314,17 @@ fn step(tools: &Tools) -> Suite {
             }
         }
     }
-    Suite { name: Name::Step, rows, programs }
+    Suite { name: Name::Step, rows, prepare: Vec::new(), programs }
 }
 
 fn predict(tools: &Tools) -> Result<Suite> {
     let (data, weights) = (tools.data.display().to_string(), tools.weights.display().to_string());
     // A model to predict with, and one image alone.
     let model = tools.scratch.join("model");
-    let mut train = Command::new(&tools.panal);
-    train.args([
-        "train",
-        &data,
-        "--preset",
-        "tutorial",
-        "--row",
-        "linear probing",
-        "--model",
-        "mobilenet_v2",
-        "--quiet",
-    ]);
-    train.args(["--set", &format!("row.2.init={weights}"), "--out"]).arg(&model);
-    process::run(&mut train)?;
+    let (init, out) = (format!("row.2.init={weights}"), model.display().to_string());
+    let args = ["train", &data, "--preset", "tutorial", "--row", "linear probing", "--model", "mobilenet_v2"];
+    let args = [&args[..], &["--set", &init, "--out", &out]].concat();
+    let train = tools.panal(&args, Read::Nothing);
     let mut images = jpegs(&tools.data)?;
     images.sort();
     let first = images.first().context("the data hold no .jpg")?;
@@ -353,7 +345,7 @@ fn predict(tools: &Tools) -> Result<Suite> {
         let (ours, peers) = (format!("panal {name} {unit}"), vec![format!("PyTorch {name} {unit}")]);
         rows.push(Row { name: name.into(), unit, ours, peers, asked: None });
     }
-    Ok(Suite { name: Name::Predict, rows, programs })
+    Ok(Suite { name: Name::Predict, rows, prepare: vec![train], programs })
 }
 
 /// Every `.jpg` below the folder.
@@ -378,13 +370,17 @@ impl Suite {
         self.programs.retain(|program| program.read.names().iter().any(|name| needed.contains(&name)));
     }
 
-    /// Runs every program once a round. After each of the last round `keep` has what is measured.
+    /// Runs what has to be there first, and then every program once a round. After each of the last round `keep` has what is measured.
     pub(super) fn run(
         &self,
         rounds: u32,
         say: &dyn Fn(&str),
         keep: &mut dyn FnMut(&[Measured]) -> Result<()>,
     ) -> Result<Vec<Measured>> {
+        for program in self.prepare.iter().filter(|_| !self.programs.is_empty()) {
+            say(&format!("{}, first: {}", self.name, program.words()));
+            program.run()?;
+        }
         let mut measured: Vec<Measured> =
             self.programs.iter().map(|program| Measured { command: program.words(), rounds: Vec::new() }).collect();
         for round in 1..=rounds {
@@ -455,9 +451,8 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn large_photographs_are_read_whole_and_reduced_under_the_settings_of_their_row() {
-        let mut photos = photos(&Tools { python: "true".into(), ..tools() }).unwrap();
+        let mut photos = photos(&tools());
         assert_eq!((photos.rows.len(), photos.programs.len()), (6, 9));
         photos.keep(|row| row == "linear probing + 3 augmentations, reduced to 1024");
         let commands: Vec<String> = photos.programs.iter().map(Program::words).collect();
@@ -465,7 +460,7 @@ mod tests {
         let settings = ["--data scratch/photos", "row.3.init=weights.safetensors", "--set shorter_side=1024"];
         assert!(settings.iter().all(|part| commands[0].contains(part)), "{commands:?}");
         assert!(commands[1].contains("peers/lab.py --data scratch/photos"), "{commands:?}");
-        assert_eq!(photos.rows[0].ours, "panal, reduced linear probing + 3 augmentations seconds");
+        assert_eq!(photos.rows[0].ours, "panal-reduced linear probing + 3 augmentations seconds");
     }
 
     #[test]
@@ -490,7 +485,7 @@ mod tests {
         fs::create_dir(&once).unwrap();
         let fails = format!("{print}; rmdir {}", once.display());
         let programs = vec![program("a ", print), program("b ", print), program("c ", &fails)];
-        let suite = Suite { name: Name::Step, rows: vec![row("a", "b"), row("c", "a")], programs };
+        let suite = Suite { name: Name::Step, rows: vec![row("a", "b"), row("c", "a")], prepare: Vec::new(), programs };
         let mut kept = Vec::new();
         let mut keep = |measured: &[Measured]| {
             kept.push(Comparison::so_far(&suite, measured, 2).len());

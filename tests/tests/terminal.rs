@@ -57,6 +57,16 @@ fn a_bar_says_epoch_loss_accuracy_speed_and_time_left() {
 }
 
 #[test]
+fn a_folder_with_bad_images_is_looked_through_once_more() {
+    let place = Place::new();
+    std::fs::write(place.path("images/train").join("across").join("bad.png"), "damaged").unwrap();
+    let Some(said) = on_a_terminal(&place.lab(&["--row", "1", "--seeds", "1", "--skip-bad"])) else { return };
+    has_line(&said, &["finding bad images in train", "/"]);
+    has_line(&said, &["left out", "bad.png"]);
+    assert!(!said.contains("finding bad images in val"), "{said}");
+}
+
+#[test]
 fn without_a_terminal_there_is_no_bar() {
     let place = Place::new();
     let said = common::run(&mut place.lab(&["--row", "1", "--seeds", "1"]));

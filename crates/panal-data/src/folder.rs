@@ -108,7 +108,7 @@ impl ImageFolder {
     }
 
     /// Decodes every image, as [`open`](Self::open) does, and calls `decoded` after each, from any thread: for a folder that was
-    /// opened with [`BadFiles::Unchecked`], so that it can be watched. With that itself nothing is done.
+    /// opened with [`BadFiles::Unchecked`], so that it can be watched. Where `bad` is [`BadFiles::Unchecked`] nothing is done.
     ///
     /// # Errors
     /// With [`BadFiles::Error`], [`DataError::Decode`] for one bad image or [`DataError::BadFiles`] for several; with

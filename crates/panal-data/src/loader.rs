@@ -290,6 +290,11 @@ impl Recipe {
 
     /// Every view of one image.
     fn image(&self, epoch: u64, index: usize, pixels: &mut [f32]) -> Result<(), DataError> {
+        if let (1, [pipeline, ..]) = (self.views, &self.pipelines[..])
+            && !pipeline.is_random()
+        {
+            return self.source.view(index, pipeline, pixels);
+        }
         let place = pixels.len() / self.views;
         self.source.look_at(index, &mut |image| {
             for (view, pixels) in pixels.chunks_exact_mut(place).enumerate() {

@@ -6,7 +6,7 @@ use image::RgbImage;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::DataError;
+use crate::{DataError, Pipeline, keyed_rng};
 
 /// A set of labelled images in a fixed order, read one at a time from any thread.
 ///
@@ -34,7 +34,7 @@ pub trait DataSource: Send + Sync {
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError>;
 
     /// Width and height of image `index`, in pixels. A source of files knows them without decoding the image; where this is not
-    /// defined it is decoded, and a trainer on a CPU asks it of many.
+    /// defined it is decoded.
     ///
     /// # Errors
     /// As [`image`](Self::image).
@@ -51,6 +51,18 @@ pub trait DataSource: Send + Sync {
     fn look_at(&self, index: usize, look: &mut dyn FnMut(&RgbImage)) -> Result<(), DataError> {
         look(&self.image(index)?);
         Ok(())
+    }
+
+    /// Writes into `out` what `pipeline`, which is not [random](Pipeline::is_random), makes of image `index`: `[height, width, 3]`
+    /// of [`Pipeline::size`]. A source may keep that; it is the same to the last bit.
+    ///
+    /// # Errors
+    /// As [`image`](Self::image).
+    ///
+    /// # Panics
+    /// Unless `out` has `height * width * 3` places.
+    fn view(&self, index: usize, pipeline: &Pipeline, out: &mut [f32]) -> Result<(), DataError> {
+        self.look_at(index, &mut |image| pipeline.apply(image, &mut keyed_rng(0, &[]), out))
     }
 
     /// Whether there are no images at all.
@@ -204,6 +216,10 @@ impl DataSource for Subset {
 
     fn look_at(&self, index: usize, look: &mut dyn FnMut(&RgbImage)) -> Result<(), DataError> {
         self.whole.look_at(self.indices[index], look)
+    }
+
+    fn view(&self, index: usize, pipeline: &Pipeline, out: &mut [f32]) -> Result<(), DataError> {
+        self.whole.view(self.indices[index], pipeline, out)
     }
 
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {

@@ -1,13 +1,11 @@
-//! Images that are the same in every epoch, loaded once and kept as tensors. What they are for is not known here.
+//! Images that are the same in every epoch, loaded once and kept on a GPU. What they are for is not known here.
 
-use panal_data::{DataError, DataSource};
 use panal_tensor::{Precision, batch_to_tensors};
 use tch::{Device, Tensor};
 
 use crate::{Log, PassLog, Split, TrainError};
 
-/// Most bytes of a split's images that are kept: of 224 x 224 pixels 1,783 in f32, twice as many in bf16. Images that take more when they are
-/// decoded are taken to be decoded anew in every epoch.
+/// Most bytes of a split's images that are kept: of 224 x 224 pixels 1,783 in f32, twice as many in bf16.
 const MOST: usize = 1 << 30;
 
 /// All images of a split, `[N, H, W, 3]`, on a device.
@@ -23,23 +21,20 @@ impl Kept {
         precision: Precision,
         log: &mut dyn Log,
     ) -> Result<Option<Self>, TrainError> {
-        match Self::may(split, device, precision)? {
+        match Self::may(split, device, precision) {
             true => Self::load(split, batch, threads, device, precision, log),
             false => Ok(None),
         }
     }
 
-    /// Not images that a draw changes, nor more than a GPU may well hold beside all else. A CPU waits little for images that are in memory
-    /// decoded, so it keeps those alone that hardly are.
-    fn may(split: &Split, device: Device, precision: Precision) -> Result<bool, DataError> {
+    /// Not images that a draw changes, nor more than a GPU may well hold beside all else. A CPU has them in a source that keeps them.
+    fn may(split: &Split, device: Device, precision: Precision) -> bool {
         let (height, width) = split.pipeline.size();
         let bytes = [split.source.len(), 3, height as usize, width as usize]
             .iter()
             .try_fold(precision.kind().elt_size_in_bytes(), |bytes, &length| bytes.checked_mul(length));
         let fits = bytes.is_some_and(|bytes| bytes <= MOST);
-        Ok(fits
-            && !split.pipeline.is_random()
-            && (device.is_cuda() || takes_more_decoded(split.source.as_ref(), MOST)?))
+        fits && !split.pipeline.is_random() && device.is_cuda()
     }
 
     /// `None` where the device has no room for them.
@@ -78,19 +73,6 @@ impl Kept {
     pub(crate) fn select(&self, numbers: &Tensor) -> Result<Tensor, TrainError> {
         Ok(self.0.f_index_select(0, numbers)?.f_permute([0, 3, 1, 2])?)
     }
-}
-
-/// Whether the images of `source` take more than so many bytes decoded; no more of them are asked than it takes to know.
-fn takes_more_decoded(source: &dyn DataSource, bytes: usize) -> Result<bool, DataError> {
-    let mut left = bytes;
-    for index in 0..source.len() {
-        let (width, height) = source.size(index)?;
-        let Some(rest) = left.checked_sub((width as usize).saturating_mul(height as usize).saturating_mul(3)) else {
-            return Ok(true);
-        };
-        left = rest;
-    }
-    Ok(false)
 }
 
 #[cfg(test)]
@@ -152,11 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn only_a_gpu_keeps_small_images_and_only_so_many_that_no_draw_changes() {
+    fn only_a_gpu_keeps_images_and_only_so_many_that_no_draw_changes() {
         let (split, cuda) = (split(), Device::Cuda(0));
         let random = AugmentSpec::simclr(32, 1.0).check().unwrap();
         let large = AugmentSpec::plain(4096, 4096).check().unwrap();
-        let keeps = |split: &Split, device| Kept::may(split, device, Precision::F32).unwrap();
+        let keeps = |split: &Split, device| Kept::may(split, device, Precision::F32);
         for pipeline in [random, large] {
             for device in [cuda, Device::Cpu] {
                 assert!(!keeps(&Split { pipeline: pipeline.clone(), ..split.clone() }, device));

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use common::{PLAIN, RANDOM, Stripes, model, network, phases, run, split};
 use image::RgbImage;
-use panal_data::{DataError, DataSource};
+use panal_data::{Cached, DataError, DataSource};
 use panal_models::{Classifier, ModelSpec};
 use panal_tensor::{DeviceChoice, Precision};
 use panal_trainers::{Log, Outcome, Part, PhaseSpec, Silent, Split, TrainError, Transfer};
@@ -80,13 +80,13 @@ fn fine_tuning_moves_weights_and_running_statistics() {
     }
 }
 
-/// Images that say that they are large, and count how often they are asked for.
-struct Large {
+/// Images that count how often they are asked for.
+struct Counted {
     source: Arc<Stripes>,
     asked: AtomicUsize,
 }
 
-impl DataSource for Large {
+impl DataSource for Counted {
     fn name(&self) -> &str {
         self.source.name()
     }
@@ -106,40 +106,40 @@ impl DataSource for Large {
         self.asked.fetch_add(1, Ordering::Relaxed);
         self.source.image(index)
     }
-    fn size(&self, _: usize) -> Result<(u32, u32), DataError> {
-        Ok((9_000, 6_000))
-    }
     fn content_digest(&self, index: usize) -> Result<[u8; 32], DataError> {
         self.source.content_digest(index)
     }
 }
 
 #[test]
-fn large_images_that_no_draw_changes_are_loaded_once_and_teach_the_same() {
-    let large = |len, key| Arc::new(Large { source: Stripes::new(len, key), asked: AtomicUsize::new(0) });
+fn images_that_no_draw_changes_are_asked_for_once_by_all_runs_where_their_views_are_kept() {
+    let counted = |len, key| Arc::new(Counted { source: Stripes::new(len, key), asked: AtomicUsize::new(0) });
     let phases = phases("{ epochs = 3, train = 'all', lr = 0.01 }");
-    for (ops, epochs_of_training) in [(PLAIN, 1), (RANDOM, 3)] {
-        let mut models = [model(0), model(0)];
-        let small = run(&mut models[0], ops, &phases, None, &GO).unwrap();
-        // 20 and 12 of 162 MB each: more than 1 GiB.
-        let (train, eval) = (large(20, 1), large(12, 2));
-        let outcome = Transfer {
-            train: Split { source: train.clone(), ..split(20, 1, ops) },
-            eval: Split { source: eval.clone(), ..split(12, 2, PLAIN) },
-            phases: &phases,
-            batch: 8,
-            eval_batch: 5,
-            seed: 3,
-            threads: Some(1),
-            checkpoint: None,
-            stop: &GO,
-        };
-        let outcome = outcome.run(&mut models[1], &mut Silent).unwrap();
-        let asked = [train, eval].map(|images| images.asked.load(Ordering::Relaxed));
-        assert_eq!(asked, [20 * epochs_of_training, 12]);
-        for (small, large) in small.epochs.iter().zip(&outcome.epochs) {
-            assert_eq!((small.train_loss, small.eval.loss), (large.train_loss, large.eval.loss));
+    for (ops, times_in_training) in [(PLAIN, 1), (RANDOM, 2 * 3)] {
+        let expected = run(&mut model(0), ops, &phases, None, &GO).unwrap();
+        let (train, eval) = (counted(20, 1), counted(12, 2));
+        // No room for the images themselves.
+        let [train_views, eval_views] =
+            [&train, &eval].map(|images| Arc::new(Cached::new(images.clone(), 0).with_views(1 << 30)));
+        for _ in 0..2 {
+            let transfer = Transfer {
+                train: Split { source: train_views.clone(), ..split(20, 1, ops) },
+                eval: Split { source: eval_views.clone(), ..split(12, 2, PLAIN) },
+                phases: &phases,
+                batch: 8,
+                eval_batch: 5,
+                seed: 3,
+                threads: Some(1),
+                checkpoint: None,
+                stop: &GO,
+            };
+            let outcome = transfer.run(&mut model(0), &mut Silent).unwrap();
+            for (expected, epoch) in expected.epochs.iter().zip(&outcome.epochs) {
+                assert_eq!((expected.train_loss, expected.eval.loss), (epoch.train_loss, epoch.eval.loss));
+            }
         }
+        let asked = [train, eval].map(|images| images.asked.load(Ordering::Relaxed));
+        assert_eq!(asked, [20 * times_in_training, 12]);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result, bail};
 use image::{RgbImage, imageops};
+use panal_data::keyed_rng;
 use panal_trainers::TrainError;
 use serde_json::{Value, json};
 use tch::{Device, Kind};
@@ -94,7 +95,11 @@ fn explain(saved: &Saved, images: &[(&PathBuf, RgbImage)], class: Option<usize>)
         return Ok(Vec::new());
     }
     let device = saved.model.device();
-    let input = looks::inputs(&saved.pipeline, images.len(), |i| Ok(images[i].1.clone()), device)?;
+    let view = |i: usize, place: &mut [f32]| {
+        saved.pipeline.apply(&images[i].1, &mut keyed_rng(0, &[]), place);
+        Ok(())
+    };
+    let input = looks::inputs(saved.pipeline.size(), images.len(), view, device)?;
     let probabilities = tch::no_grad(|| saved.model.forward_eval(&input))?.f_softmax(1, Kind::Float)?;
     let best = Vec::<i64>::try_from(probabilities.f_argmax(1, false)?.f_to_device(Device::Cpu)?)?;
     let classes: Vec<usize> = best.iter().map(|&best| class.unwrap_or(best as usize)).collect();

@@ -7,17 +7,21 @@ use std::path::Path;
 use anyhow::Result;
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
-use image::imageops::{FilterType, resize};
-use panal_data::{AugmentSpec, DataSource, Pipeline, keyed_rng};
+use panal_data::transforms::{self, Interpolation, Resize};
+use panal_data::{AugmentSpec, DataSource, Pipeline};
 use panal_report::{Embedding, Evidence, Extras, PointImage, RunRecord, Table, Thumbnails};
+use rayon::prelude::*;
 
 use crate::looks::{Look, Seen};
 use crate::overlay;
 
-/// The longer side of a picture, in pixels, and its quality: of an image that was wrong, of the evidence in it, of a point.
-const WRONG: (u32, u8) = (192, 80);
-const EVIDENCE: (u32, u8) = (160, 72);
-const POINT: (u32, u8) = (72, 62);
+/// The longer side of a picture, in pixels, and its quality.
+type Size = (u32, u8);
+
+/// Of an image that was wrong, of the evidence in it, of a point.
+const WRONG: Size = (192, 80);
+const EVIDENCE: Size = (160, 72);
+const POINT: Size = (72, 62);
 
 /// Where the look of a run is kept.
 pub(crate) fn look_path(folder: &Path, row_index: usize, seed: u64) -> std::path::PathBuf {
@@ -48,12 +52,8 @@ pub(crate) fn of(
         table.rows.iter().flat_map(|row| &row.mistakes).map(|mistake| mistake.id.as_str()).collect();
     let points: HashSet<&str> =
         embeddings.iter().flat_map(|embedding| &embedding.images).map(|image| image.id.as_str()).collect();
-    Ok(Extras {
-        thumbnails: pictures.of(wrong, WRONG),
-        evidence: pictures.evidence(table, &looks),
-        points: pictures.of(points, POINT),
-        embeddings,
-    })
+    let [thumbnails, points] = pictures.of(&[(wrong, WRONG), (points, POINT)]);
+    Ok(Extras { thumbnails, evidence: pictures.evidence(table, &looks), points, embeddings })
 }
 
 /// Principal components and t-SNE of the features of each row's first seed; rows whose features are the same share one.
@@ -107,13 +107,32 @@ struct Pictures<'a> {
 }
 
 impl Pictures<'_> {
-    /// Small pictures of these images.
-    fn of(&self, wanted: HashSet<&str>, size: (u32, u8)) -> Thumbnails {
-        let mut thumbnails = Thumbnails::new();
-        for id in wanted {
-            let Some(&index) = self.index.get(id) else { continue };
-            let made = self.source.image(index).map_err(anyhow::Error::from).and_then(|image| jpeg(&image, size));
-            put(&mut thumbnails, id, made);
+    /// Small pictures of these images, each image looked at once.
+    fn of<const N: usize>(&self, wanted: &[(HashSet<&str>, Size); N]) -> [Thumbnails; N] {
+        let all: HashSet<&str> = wanted.iter().flat_map(|(ids, _)| ids).copied().collect();
+        let of_image = |id: &str| -> Option<[Option<Result<Vec<u8>>>; N]> {
+            let index = *self.index.get(id)?;
+            let sizes = wanted.each_ref().map(|(ids, size)| ids.contains(id).then_some(*size));
+            let mut made = sizes.map(|_| None);
+            let looked = self.source.look_at(index, &mut |image| {
+                made = sizes.map(|size| size.map(|size| jpeg(image, size)));
+            });
+            match looked {
+                Ok(()) => Some(made),
+                Err(error) => {
+                    tracing::warn!("no small picture of {id} on the page: {error}");
+                    None
+                }
+            }
+        };
+        let made: Vec<_> = all.into_par_iter().filter_map(|id| Some((id, of_image(id)?))).collect();
+        let mut thumbnails = [(); N].map(|()| Thumbnails::new());
+        for (id, pictures) in made {
+            for (thumbnails, picture) in thumbnails.iter_mut().zip(pictures) {
+                if let Some(picture) = picture {
+                    put(thumbnails, id, picture);
+                }
+            }
         }
         thumbnails
     }
@@ -143,10 +162,9 @@ impl Pictures<'_> {
 
     /// What a network is given of an image.
     fn view(&self, id: &str) -> Option<RgbImage> {
-        let image = self.source.image(*self.index.get(id)?).ok()?;
         let (height, width) = self.pipeline.size();
         let mut pixels = vec![0.0; 3 * (height * width) as usize];
-        self.pipeline.apply(&image, &mut keyed_rng(0, &[]), &mut pixels);
+        self.source.view(*self.index.get(id)?, &self.pipeline, &mut pixels).ok()?;
         Some(overlay::picture(&pixels, (height, width), self.transform))
     }
 }
@@ -158,11 +176,12 @@ fn put(thumbnails: &mut Thumbnails, id: &str, made: Result<Vec<u8>>) {
 }
 
 /// A JPEG file with the longer side of so many pixels at most.
-fn jpeg(image: &RgbImage, (side, quality): (u32, u8)) -> Result<Vec<u8>> {
+fn jpeg(image: &RgbImage, (side, quality): Size) -> Result<Vec<u8>> {
     let (width, height) = image.dimensions();
     let scale = (f64::from(side) / f64::from(width.max(height))).min(1.0);
     let scaled = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
-    let small = resize(image, scaled(width), scaled(height), FilterType::Triangle);
+    let size = transforms::Size::Both([scaled(height), scaled(width)]);
+    let small = Resize { size, interpolation: Interpolation::Bilinear }.apply(image);
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(&small)?;
     Ok(bytes)

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use panal_data::{DataSource, Pipeline, Subset, keyed_rng};
+use panal_data::{DataSource, Subset};
 use panal_models::Classifier;
 use panal_report::{MOST_MISTAKES, RunRecord};
 use panal_tensor::{pixels_to_tensor, read_weights, write_safetensors};
@@ -167,7 +167,8 @@ fn evidence(
     }
     let mut found = Vec::new();
     for indices in indices.chunks(MOST_MISTAKES) {
-        let images = inputs(&split.pipeline, indices.len(), |i| Ok(split.source.image(indices[i])?), network.device())?;
+        let view = |i: usize, place: &mut [f32]| Ok(split.source.view(indices[i], &split.pipeline, place)?);
+        let images = inputs(split.pipeline.size(), indices.len(), view, network.device())?;
         let ask = |class: &dyn Fn(usize) -> usize| -> Result<Vec<Map>> {
             let classes: Vec<usize> = indices.iter().map(|&index| class(index)).collect();
             maps(&network.grad_cam(&images, &classes)?.maps)
@@ -179,18 +180,17 @@ fn evidence(
     Ok(found)
 }
 
-/// A network's input from `count` images.
+/// A network's input of `count` images of a size, each written by `view` into its place.
 pub(crate) fn inputs(
-    pipeline: &Pipeline,
+    (height, width): (u32, u32),
     count: usize,
-    image: impl Fn(usize) -> Result<image::RgbImage>,
+    view: impl Fn(usize, &mut [f32]) -> Result<()>,
     device: Device,
 ) -> Result<Tensor> {
-    let (height, width) = pipeline.size();
     let (height, width) = (height as usize, width as usize);
     let mut pixels = vec![0.0; count * height * width * 3];
     for (i, place) in pixels.chunks_exact_mut(height * width * 3).enumerate() {
-        pipeline.apply(&image(i)?, &mut keyed_rng(0, &[]), place);
+        view(i, place)?;
     }
     Ok(pixels_to_tensor(&pixels, [count, height, width], device)?)
 }

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use crate::console::Console;
 
-/// Bound of the decoded images kept in memory, for each split: epochs read the same files again.
+/// Bound of the decoded images kept in memory, for each split, and of what transforms without a draw make of others: epochs read
+/// the same files again.
 pub(crate) const CACHE_BYTES: usize = 1 << 30;
 
 /// How images are read.
@@ -48,7 +49,7 @@ impl<'a> Reading<'a> {
             if self.console.watch(&what, images.len(), |decoded| images.decode_all(decoded)).is_ok() {
                 return Ok((Arc::new(images), not_used));
             }
-            what = format!("looking for all that cannot be decoded in {name}");
+            what = format!("finding bad images in {name}");
             folder = scan()?;
         }
         let folder = self.checked(folder, &what)?;
@@ -84,7 +85,7 @@ impl<'a> Reading<'a> {
     }
 
     fn cached(self, images: Arc<dyn DataSource>) -> Cached {
-        Cached::new(self.reduced(images), CACHE_BYTES)
+        Cached::new(self.reduced(images), CACHE_BYTES).with_views(CACHE_BYTES)
     }
 }
 
@@ -150,7 +151,7 @@ fn advice(parts: &[(&str, Vec<(u32, u32)>)], room: u64, needed: u32) -> Option<S
         None => String::new(),
     };
     let (too_large, room) = (too_large.join(" and "), gigabytes(room));
-    Some(format!("{too_large}; {room} at most are kept, the others are decoded each time they are asked for{remedy}"))
+    Some(format!("{too_large}; {room} at most are kept, the others are decoded each time they are augmented{remedy}"))
 }
 
 fn gigabytes(bytes: u64) -> String {
@@ -205,7 +206,7 @@ mod tests {
         let said = advice(&[("train", phone(244)), ("val", phone(10))], 1 << 30, 224).unwrap();
         assert_eq!(
             said,
-            "the 244 images of train take 8.8 GB decoded; 1.1 GB at most are kept, the others are decoded each time they are asked for: \
+            "the 244 images of train take 8.8 GB decoded; 1.1 GB at most are kept, the others are decoded each time they are augmented: \
              `--set shorter_side=1024` reduces each image once, which keeps them all and changes results a little"
         );
         // The remedy is for every part.
@@ -217,10 +218,10 @@ mod tests {
         assert!(said.contains("shorter_side=768"), "{said}");
         // A network that looks at larger images is not shown enlarged ones.
         let said = advice(&[("train", phone(400))], 1 << 30, 800).unwrap();
-        assert!(said.ends_with("asked for"), "{said}");
+        assert!(said.ends_with("augmented"), "{said}");
         // Too many even so.
         let said = advice(&[("train", phone(5000))], 1 << 30, 224).unwrap();
-        assert!(said.ends_with("asked for"), "{said}");
+        assert!(said.ends_with("augmented"), "{said}");
     }
 
     #[test]

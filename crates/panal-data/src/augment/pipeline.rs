@@ -10,7 +10,7 @@ use super::{AugmentSpec, Drawn, Op};
 use crate::transforms::{Interpolation, Normalize, RandomErasing};
 
 /// A checked [`AugmentSpec`]: takes any image to normalised floats of one size.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline {
     /// Every step on 8-bit pixels.
     ops: Vec<Op>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use panal_data::{Cached, DataSource};
+use panal_data::{AugmentSpec, Cached, DataSource, Subset};
 use rayon::prelude::*;
 
 use crate::shared::Painted;
@@ -69,4 +69,37 @@ fn all_images_are_decoded_at_once_and_kept_as_far_as_there_is_room() {
     let broken = Arc::new(Painted { broken: Some(4), ..Painted::new(5) });
     let error = Cached::new(broken, usize::MAX).decode_all(&|| {}).unwrap_err();
     assert_eq!(error.to_string(), "cannot decode bees/4.png: it was painted so");
+}
+
+#[test]
+fn of_images_without_room_the_views_are_kept_of_every_pipeline_and_are_the_same() {
+    let pipelines = [(8, 6), (8, 4)].map(|(resize, crop)| AugmentSpec::plain(resize, crop).check().unwrap());
+    let view = |source: &dyn DataSource, index, crop: usize| {
+        let mut pixels = vec![0.0; 3 * crop * crop];
+        source.view(index, &pipelines[usize::from(crop == 4)], &mut pixels).unwrap();
+        pixels
+    };
+    let source = Arc::new(Painted::new(5));
+    // Room for the first two images, and for all views of the others: 3 * (432 + 192) bytes.
+    let cached = Cached::new(source.clone(), 1845).with_views(1872);
+    for _ in 0..3 {
+        for index in 0..5 {
+            for crop in [6, 4] {
+                assert_eq!(view(&cached, index, crop), view(&Painted::new(5), index, crop));
+            }
+        }
+    }
+    // Two were decoded once, and three once for each pipeline.
+    assert_eq!((source.asked.load(Ordering::Relaxed), cached.kept()), (2 + 2 * 3, 2));
+    let part = Subset::new(Arc::new(cached), vec![4, 0]).unwrap();
+    assert_eq!(view(&part, 0, 6), view(&Painted::new(5), 4, 6));
+    assert_eq!(source.asked.load(Ordering::Relaxed), 8);
+
+    // Room for one view of four.
+    let source = Arc::new(Painted::new(4));
+    let cached = Cached::new(source.clone(), 0).with_views(2 * 432 - 1);
+    for _ in 0..2 {
+        (0..4).for_each(|index| _ = view(&cached, index, 6));
+    }
+    assert_eq!(source.asked.load(Ordering::Relaxed), 4 + 3);
 }

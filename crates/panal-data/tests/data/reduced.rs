@@ -92,7 +92,7 @@ fn a_bound_out_of_range_is_refused() {
         let error = format!("shorter_side must be in [1, 16384], got {pixels}");
         assert_eq!(ShorterSide::new(pixels).unwrap_err().to_string(), error);
     }
-    for pixels in [0, 16_385, -1, 1 << 40] {
+    for pixels in [0, 16_385, -1, 1_i64 << 40] {
         let error = serde_json::from_value::<ShorterSide>(pixels.into()).unwrap_err().to_string();
         assert_eq!(error, format!("must be in [1, 16384], got {pixels}"));
     }

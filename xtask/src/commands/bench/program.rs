@@ -28,12 +28,12 @@ pub(super) enum Read {
     Bench(String),
     /// Lines of a name, a number and a unit; of which names, without what is put before them.
     Lines(String, &'static [&'static str]),
-    /// Results of a lab, a JSON array or one object: mean seconds and F1 of a run, by whom and of which row. There may be
-    /// other rows, for panal tells all that its results folder holds.
+    /// Results of a lab, a JSON array or one object: mean seconds and F1 of a run, by whom and of which row; others are
+    /// passed over.
     Lab(&'static str, &'static str),
     /// How long the program took: in seconds, and for so many images.
     Clock(String, usize),
-    /// There are none.
+    /// There are none, as of what only prepares.
     Nothing,
 }
 
@@ -162,6 +162,7 @@ mod tests {
         assert_eq!(figures(&lab, &all), figures(&lab, one), "only its own row counts");
         assert!(lab.figures(r#"[{"row": "r", "seconds": 4.0}]"#, 1.0).is_err());
         assert!(lab.figures(r#"[{"row": "other", "seconds": 4.0, "f1": 0.9}]"#, 1.0).is_err());
+        assert_eq!(figures(&Read::Nothing, "done"), []);
         let clock = Read::Clock("p one".into(), 4);
         assert_eq!(figures(&clock, ""), [("p one images/s".into(), 2.0), ("p one s".into(), 2.0)]);
     }

@@ -218,10 +218,10 @@ pub(super) fn today() -> Result<String> {
 
 /// The versions of what was measured.
 pub(super) fn versions(python: &Path, libtorch: &str) -> Result<BTreeMap<String, String>> {
-    const ASK: &str = "import sys, torch, torchvision, importlib.metadata as m; \
+    const ASK: &str = "import sys, numpy, PIL, torch, torchvision, importlib.metadata as m; \
         dali = [d.version for d in m.distributions() if d.metadata['Name'].startswith('nvidia-dali')]; \
-        versions = [m.version(name) for name in ('pillow', 'numpy')]; \
-        print(sys.version.split()[0], torch.__version__, torchvision.__version__, *versions, *dali)";
+        modules = [torch, torchvision, PIL, numpy]; \
+        print(sys.version.split()[0], *[module.__version__ for module in modules], *dali)";
     let said = process::stdout(Command::new(python).args(["-c", ASK]))?;
     let mut words = said.split_whitespace().map(str::to_owned);
     let mut next = || words.next().unwrap_or_default();

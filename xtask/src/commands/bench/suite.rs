@@ -153,8 +153,9 @@ impl Tools {
 
     /// A row of the lab on the images of `data`, under settings that make it the lab of `who`.
     fn panal_lab(&self, who: &'static str, (number, row): Numbered, data: &Path, settings: &[&str]) -> Program {
-        // Settings differ from row to row, and so do the folders.
-        let results = self.scratch.join("results").join(format!("{who}-{number}"));
+        // Data and settings differ, and so do the folders.
+        let data_name = data.file_name().unwrap_or_default();
+        let results = self.scratch.join("results").join(data_name).join(format!("{who}-{number}"));
         let [data, weights, results] = [data, &self.weights, &results].map(|path| path.display().to_string());
         let init = format!("row.{number}.init={}", if row.contains("random") { "random" } else { &weights });
         let args = ["lab", "--preset", "tutorial", "--model", "mobilenet_v2", "--data", &data, "--row", row];
@@ -385,7 +386,7 @@ impl Suite {
             self.programs.iter().map(|program| Measured { command: program.words(), rounds: Vec::new() }).collect();
         for round in 1..=rounds {
             for (number, program) in self.programs.iter().enumerate() {
-                let what = program.read.names().swap_remove(0);
+                let what = program.read.names().into_iter().next().unwrap_or_default();
                 let place = format!("{} of {}", number + 1, self.programs.len());
                 say(&format!("{}, round {round} of {rounds}, program {place}: {what}", self.name));
                 let figures = program.run()?;
@@ -454,6 +455,7 @@ mod tests {
     fn large_photographs_are_read_whole_and_reduced_under_the_settings_of_their_row() {
         let mut photos = photos(&tools());
         assert_eq!((photos.rows.len(), photos.programs.len()), (6, 9));
+        assert_eq!(photos.prepare[0].words(), "python3 ours/enlarge.py data scratch/photos 24");
         photos.keep(|row| row == "linear probing + 3 augmentations, reduced to 1024");
         let commands: Vec<String> = photos.programs.iter().map(Program::words).collect();
         assert_eq!(commands.len(), 2, "{commands:#?}");
@@ -493,6 +495,36 @@ mod tests {
         };
         assert!(suite.run(2, &|_| (), &mut keep).is_err());
         assert_eq!(kept, [0, 1]);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_programs_need_is_prepared_once_and_not_where_there_are_none() {
+        let place = tempfile::tempdir().unwrap();
+        let made = place.path().join("made");
+        let program = |script: &str, read| Program {
+            program: "sh".into(),
+            args: vec!["-c".into(), script.replace("MADE", &made.display().to_string())],
+            read,
+        };
+        // A second time it fails.
+        let prepare = vec![program("mkdir MADE", Read::Nothing)];
+        let programs = vec![program("test -d MADE && echo eager 2.0 img/s", Read::Lines(String::new(), &["eager"]))];
+        let row = Row {
+            name: "r".into(),
+            unit: Unit::ImagesPerSecond,
+            ours: "eager".into(),
+            peers: vec!["eager".into()],
+            asked: None,
+        };
+        let mut suite = Suite { name: Name::Step, rows: vec![row], prepare, programs };
+        let measured = suite.run(2, &|_| (), &mut |_| Ok(())).unwrap();
+        assert_eq!((measured.len(), measured[0].rounds.len()), (1, 2));
+        assert!(suite.run(1, &|_| (), &mut |_| Ok(())).is_err(), "what fails to prepare ends it");
+
+        fs::remove_dir(&made).unwrap();
+        suite.keep(|_| false);
+        assert!(suite.run(2, &|_| (), &mut |_| Ok(())).unwrap().is_empty() && !made.exists());
     }
 
     #[test]

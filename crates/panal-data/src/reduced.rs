@@ -75,7 +75,7 @@ impl From<ShorterSide> for u32 {
 /// Another source, its images [reduced](ShorterSide::reduce) where they are larger than a bound.
 ///
 /// A photograph of 12 megapixels takes 36 MB decoded, so that few of them stay in a [`Cached`](crate::Cached) source and
-/// the others are decoded anew in every epoch; with a shorter side of 512 pixels it takes 1 MB. The digest is that of the
+/// the others are decoded anew each time a draw changes them; with a shorter side of 512 pixels it takes 1 MB. The digest is that of the
 /// source: beside the bound, it says what the images are.
 pub struct Reduced {
     source: Arc<dyn DataSource>,

@@ -9,7 +9,7 @@ use crate::kept::Kept;
 
 /// Batches of one phase of training.
 pub(crate) enum Feed {
-    /// Images, loaded and transformed anew in every epoch.
+    /// Images that are asked for anew in every epoch.
     Images(Loader),
     /// What every image is to the network, and its label, `[N]` i64, on the device, in the order that the loader would bring them in.
     AtHand { inputs: AtHand, labels: Tensor, order: Loader },

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use panal_data::augment::Op;
-use panal_data::{AugmentSpec, ShorterSide};
+use panal_data::{AugmentSpec, Pipeline, ShorterSide};
 use panal_models::{Arch, Stem};
 use panal_trainers::PhaseSpec;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,19 @@ impl Lab {
     /// The transform of images that are evaluated.
     pub(crate) fn eval_augment(&self) -> &AugmentSpec {
         &self.augment[EVALUATION]
+    }
+
+    /// The transforms of evaluated images and of those that these rows learn from, each once.
+    pub(crate) fn views<'a>(&'a self, rows: impl IntoIterator<Item = &'a Row>) -> Result<Vec<Pipeline>> {
+        let specs = rows.into_iter().map(|row| self.train_augment(row));
+        let mut views: Vec<Pipeline> = Vec::new();
+        for spec in [self.eval_augment()].into_iter().chain(specs) {
+            let pipeline = spec.check()?;
+            if !views.contains(&pipeline) {
+                views.push(pipeline);
+            }
+        }
+        Ok(views)
     }
 
     /// The rows that `wanted` names, in the lab's order; all of them where it is empty.

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::cli::{DataArgs, Global};
 use crate::console::Console;
-use crate::reading::{Reading, mind_memory};
+use crate::reading::{Reading, Together, mind_memory};
 use crate::unfinished;
 
 /// A data set that panal draws: its id, what it is, and the images to train and to evaluate on.
@@ -49,11 +49,15 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Warns where the images do not all fit in memory; transforms resize to `needed` at most.
-    pub(crate) fn mind_memory(&self, needed: u32) -> Result<(), DataError> {
+    /// Warns where the images do not all fit in memory; transforms resize to `needed` at most, and in training they are drawn or not.
+    pub(crate) fn mind_memory(&self, needed: u32, drawn: bool) -> Result<(), DataError> {
         let (train, eval) = (self.train.as_ref(), self.eval.as_ref());
         // What was held out is kept with the rest.
-        let kept = if self.held_out { vec![vec![train, eval]] } else { vec![vec![train], vec![eval]] };
+        let kept = if self.held_out {
+            vec![Together { images: vec![train, eval], drawn }]
+        } else {
+            vec![Together { images: vec![train], drawn }, Together { images: vec![eval], drawn: false }]
+        };
         mind_memory(&kept, needed)
     }
 }

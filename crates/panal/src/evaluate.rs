@@ -12,7 +12,12 @@ use crate::{data, device, saved};
 
 pub(crate) fn run(args: &EvalArgs, global: &Global, console: &Console) -> Result<()> {
     let saved = saved::read(&args.model, device::choose(global)?)?;
-    let reading = Reading { console, skip_bad: args.skip_bad, shorter_side: saved.card.shorter_side, keep_all: true };
+    let reading = Reading {
+        skip_bad: args.skip_bad,
+        shorter_side: saved.card.shorter_side,
+        keep_all: true,
+        ..Reading::new(console)
+    };
     let (folder, excluded) = data::open_folder(&args.data, reading)?;
     data::report_excluded(&excluded);
     let classes = &saved.card.classes;

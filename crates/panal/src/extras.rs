@@ -186,3 +186,37 @@ fn jpeg(image: &RgbImage, (side, quality): Size) -> Result<Vec<u8>> {
     JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(&small)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use panal_data::{BadFiles, ImageFolder};
+
+    use super::*;
+
+    #[test]
+    fn an_image_gets_the_pictures_that_are_wanted_and_a_bad_one_none() {
+        let folder = tempfile::tempdir().unwrap();
+        for class in ["ants", "bees"] {
+            std::fs::create_dir(folder.path().join(class)).unwrap();
+            RgbImage::from_pixel(400, 300, image::Rgb([90, 80, 70]))
+                .save(folder.path().join(class).join("1.png"))
+                .unwrap();
+        }
+        std::fs::write(folder.path().join("bees/2.png"), "damaged").unwrap();
+        let images = ImageFolder::open(folder.path(), BadFiles::Unchecked).unwrap();
+        let index = (0..images.len()).map(|index| (images.id(index), index)).collect();
+        let transform = AugmentSpec::plain(32, 24);
+        let pipeline = transform.check().unwrap();
+        let pictures = Pictures { source: &images, index, pipeline, transform: &transform };
+        let wrong = HashSet::from(["ants/1.png", "bees/1.png", "bees/2.png", "gone.png"]);
+        let made = pictures.of(&[(wrong, WRONG), (HashSet::from(["ants/1.png"]), POINT)]);
+        let mut expected = [Thumbnails::new(), Thumbnails::new()];
+        let picture = |id: &str, size| jpeg(&images.image(usize::from(id == "bees/1.png")).unwrap(), size).unwrap();
+        expected[0].insert("ants/1.png", picture("ants/1.png", WRONG)).unwrap();
+        expected[0].insert("bees/1.png", picture("bees/1.png", WRONG)).unwrap();
+        expected[1].insert("ants/1.png", picture("ants/1.png", POINT)).unwrap();
+        assert_eq!(made, expected);
+        let read = image::load_from_memory(&picture("ants/1.png", WRONG)).unwrap();
+        assert_eq!((read.width(), read.height()), (192, 144));
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use panal_data::{BadFiles, Cached, DataError, DataSource, ImageFolder, Reduced, ShorterSide};
+use panal_data::{BadFiles, Cached, DataError, DataSource, ImageFolder, Pipeline, Reduced, ShorterSide};
 use panal_report::ExcludedFile;
 use rayon::prelude::*;
 
@@ -24,12 +24,14 @@ pub(crate) struct Reading<'a> {
     pub(crate) shorter_side: Option<ShorterSide>,
     /// The images will be asked for, but for few, so that each is kept as soon as it has been decoded to see that it can be.
     pub(crate) keep_all: bool,
+    /// Transforms that they will be asked for through; what a draw does not change is then made when they are decoded.
+    pub(crate) views: &'a [Pipeline],
 }
 
 impl<'a> Reading<'a> {
     /// All images as they are, a bad one an error.
     pub(crate) fn new(console: &'a Console) -> Self {
-        Self { console, skip_bad: false, shorter_side: None, keep_all: false }
+        Self { console, skip_bad: false, shorter_side: None, keep_all: false, views: &[] }
     }
 
     /// The images of the folder that `scan` opens unchecked, every one decoded to see that it can be, and the files that are not used.
@@ -46,7 +48,7 @@ impl<'a> Reading<'a> {
         if self.keep_all {
             let not_used = excluded(&folder);
             let images = self.cached(Arc::new(folder));
-            if self.console.watch(&what, images.len(), |decoded| images.decode_all(decoded)).is_ok() {
+            if self.console.watch(&what, images.len(), |decoded| images.decode_all(self.views, decoded)).is_ok() {
                 return Ok((Arc::new(images), not_used));
             }
             what = format!("finding bad images in {name}");
@@ -104,18 +106,25 @@ pub(crate) fn excluded(images: &ImageFolder) -> Vec<ExcludedFile> {
 /// Bounds for the shorter side that are worth naming, the largest first.
 const SHORTER_SIDES: [u32; 4] = [1024, 768, 512, 384];
 
-/// Warns where images that are asked for again and again do not all fit in memory. Those of each list are kept together;
-/// transforms resize to `needed` at most, so that no smaller bound is proposed.
-pub(crate) fn mind_memory(kept: &[Vec<&dyn DataSource>], needed: u32) -> Result<(), DataError> {
+/// Images that are kept together.
+pub(crate) struct Together<'a> {
+    pub(crate) images: Vec<&'a dyn DataSource>,
+    /// Whether a draw changes them each time, so that what transforms make of them cannot be kept.
+    pub(crate) drawn: bool,
+}
+
+/// Warns where images that are asked for again and again do not all fit in memory. Transforms resize to `needed` at most, so
+/// that no smaller bound is proposed.
+pub(crate) fn mind_memory(kept: &[Together<'_>], needed: u32) -> Result<(), DataError> {
     let mut parts = Vec::new();
-    for together in kept {
+    for Together { images: together, drawn } in kept {
         let Some(first) = together.first() else { continue };
         let mut sizes = Vec::new();
         for images in together {
             let of_part = (0..images.len()).into_par_iter().map(|index| images.size(index));
             sizes.extend(of_part.collect::<Result<Vec<_>, _>>()?);
         }
-        parts.push((first.name(), sizes));
+        parts.push(Sizes { name: first.name(), sizes, drawn: *drawn });
     }
     if let Some(advice) = advice(&parts, CACHE_BYTES as u64, needed) {
         tracing::warn!("{advice}");
@@ -123,27 +132,41 @@ pub(crate) fn mind_memory(kept: &[Vec<&dyn DataSource>], needed: u32) -> Result<
     Ok(())
 }
 
-/// What to say of parts, each a name and the `(width, height)` of its images, of which `room` bytes are kept; nothing
-/// where that is all of them.
-fn advice(parts: &[(&str, Vec<(u32, u32)>)], room: u64, needed: u32) -> Option<String> {
-    // Bytes of images whose shorter side is `side` at most.
-    let reduced = |sizes: &[(u32, u32)], side: u32| -> u64 {
+/// Of images that are kept together: a name, their `(width, height)`, and whether a draw changes them.
+struct Sizes<'a> {
+    name: &'a str,
+    sizes: Vec<(u32, u32)>,
+    drawn: bool,
+}
+
+impl Sizes<'_> {
+    /// Bytes of the images, decoded, with a shorter side of so many pixels at most.
+    fn bytes(&self, side: u32) -> u64 {
         let bytes = |&(width, height): &(u32, u32)| {
             let scale = (f64::from(side) / f64::from(width.min(height))).min(1.0);
             (3.0 * f64::from(width) * f64::from(height) * scale * scale) as u64
         };
-        sizes.iter().map(bytes).sum()
+        self.sizes.iter().map(bytes).sum()
+    }
+
+    /// Whether `room` does for them: for the images, or for what transforms to `needed` pixels make of them.
+    fn fit(&self, room: u64, needed: u32) -> bool {
+        let views = 12 * u64::from(needed).pow(2) * self.sizes.len() as u64;
+        self.bytes(u32::MAX) <= room || (!self.drawn && views <= room)
+    }
+}
+
+/// What to say of images of which `room` bytes are kept; nothing where that is all of them.
+fn advice(parts: &[Sizes<'_>], room: u64, needed: u32) -> Option<String> {
+    let said = |part: &Sizes<'_>| {
+        let bytes = gigabytes(part.bytes(u32::MAX));
+        format!("the {} images of {} take {bytes} decoded", part.sizes.len(), part.name)
     };
-    let too_large: Vec<String> = parts
-        .iter()
-        .map(|(name, sizes)| (name, sizes.len(), reduced(sizes, u32::MAX)))
-        .filter(|(_, _, bytes)| *bytes > room)
-        .map(|(name, images, bytes)| format!("the {images} images of {name} take {} decoded", gigabytes(bytes)))
-        .collect();
+    let too_large: Vec<String> = parts.iter().filter(|part| !part.fit(room, needed)).map(said).collect();
     if too_large.is_empty() {
         return None;
     }
-    let fits = |side: &u32| *side >= needed && parts.iter().all(|(_, sizes)| reduced(sizes, *side) <= room);
+    let fits = |side: &u32| *side >= needed && parts.iter().all(|part| part.bytes(*side) <= room);
     let remedy = match SHORTER_SIDES.into_iter().find(fits) {
         Some(side) => format!(
             ": `--set shorter_side={side}` reduces each image once, which keeps them all and changes results a little"
@@ -151,7 +174,7 @@ fn advice(parts: &[(&str, Vec<(u32, u32)>)], room: u64, needed: u32) -> Option<S
         None => String::new(),
     };
     let (too_large, room) = (too_large.join(" and "), gigabytes(room));
-    Some(format!("{too_large}; {room} at most are kept, the others are decoded each time they are augmented{remedy}"))
+    Some(format!("{too_large}; {room} at most are kept, the others are decoded each time they are asked for{remedy}"))
 }
 
 fn gigabytes(bytes: u64) -> String {
@@ -181,7 +204,7 @@ mod tests {
             let all: Vec<_> = (0..images.len()).map(|index| (images.id(index), images.image(index).unwrap())).collect();
             (all, images.digest().unwrap(), excluded)
         };
-        let reading = |skip_bad, keep_all| Reading { console: &console, skip_bad, keep_all, shorter_side: side };
+        let reading = |skip_bad, keep_all| Reading { skip_bad, keep_all, shorter_side: side, ..Reading::new(&console) };
         let read = |skip_bad, keep_all| everything(reading(skip_bad, keep_all));
         let (all, _, excluded) = read(false, true);
         assert_eq!((all.len(), all[5].1.dimensions(), excluded.len()), (6, (16, 10), 1));
@@ -199,38 +222,47 @@ mod tests {
         assert_eq!(read(true, false), read(true, true));
     }
 
+    fn drawn(name: &str, sizes: Vec<(u32, u32)>) -> Sizes<'_> {
+        Sizes { name, sizes, drawn: true }
+    }
+
     #[test]
     fn photographs_that_do_not_fit_in_memory_come_with_a_remedy() {
         let phone = |images| vec![(4000, 3000); images];
-        assert_eq!(advice(&[("train", phone(27)), ("val", phone(10))], 1 << 30, 224), None);
-        let said = advice(&[("train", phone(244)), ("val", phone(10))], 1 << 30, 224).unwrap();
+        assert_eq!(advice(&[drawn("train", phone(27)), drawn("val", phone(10))], 1 << 30, 224), None);
+        let said = advice(&[drawn("train", phone(244)), drawn("val", phone(10))], 1 << 30, 224).unwrap();
         assert_eq!(
             said,
-            "the 244 images of train take 8.8 GB decoded; 1.1 GB at most are kept, the others are decoded each time they are augmented: \
+            "the 244 images of train take 8.8 GB decoded; 1.1 GB at most are kept, the others are decoded each time they are asked for: \
              `--set shorter_side=1024` reduces each image once, which keeps them all and changes results a little"
         );
+        // What transforms make of them fits, where no draw changes it.
+        let plain = |name, images| Sizes { drawn: false, ..drawn(name, phone(images)) };
+        assert_eq!(advice(&[plain("train", 1783), plain("val", 1783)], 1 << 30, 224), None);
+        let said = advice(&[plain("train", 1784), plain("val", 1783)], 1 << 30, 224).unwrap();
+        assert!(said.starts_with("the 1784 images of train take 64.2 GB decoded; "), "{said}");
         // The remedy is for every part.
-        let said = advice(&[("train", phone(40)), ("val", phone(400))], 1 << 30, 224).unwrap();
+        let said = advice(&[drawn("train", phone(40)), drawn("val", phone(400))], 1 << 30, 224).unwrap();
         assert!(
             said.starts_with("the 40 images of train take 1.4 GB decoded and the 400 images of val take 14.4 GB"),
             "{said}"
         );
         assert!(said.contains("shorter_side=768"), "{said}");
         // A network that looks at larger images is not shown enlarged ones.
-        let said = advice(&[("train", phone(400))], 1 << 30, 800).unwrap();
-        assert!(said.ends_with("augmented"), "{said}");
+        let said = advice(&[drawn("train", phone(400))], 1 << 30, 800).unwrap();
+        assert!(said.ends_with("asked for"), "{said}");
         // Too many even so.
-        let said = advice(&[("train", phone(5000))], 1 << 30, 224).unwrap();
-        assert!(said.ends_with("augmented"), "{said}");
+        let said = advice(&[drawn("train", phone(5000))], 1 << 30, 224).unwrap();
+        assert!(said.ends_with("asked for"), "{said}");
     }
 
     #[test]
     fn a_remedy_does_what_it_says() {
         for (images, width, height) in [(100, 3000, 4000), (300, 2048, 1536), (400, 5000, 1000)] {
-            let said = advice(&[("train", vec![(width, height); images])], 1 << 30, 224).unwrap();
+            let said = advice(&[drawn("train", vec![(width, height); images])], 1 << 30, 224).unwrap();
             let side = said.split("shorter_side=").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
             let reduced = ShorterSide::new(side.parse().unwrap()).unwrap().reduce(image::RgbImage::new(width, height));
-            assert_eq!(advice(&[("train", vec![reduced.dimensions(); images])], 1 << 30, 224), None, "{said}");
+            assert_eq!(advice(&[drawn("train", vec![reduced.dimensions(); images])], 1 << 30, 224), None, "{said}");
         }
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use image::RgbImage;
 use panal_data::{
     BadFiles, DataError, DataSource, Episode, EpisodeList, EpisodeSize, EpisodeSpec, Episodes, ImageFolder,
-    OneShotRuns, leaks,
+    OneShotRuns, Pipeline, leaks,
 };
 
 use super::config::Test;
@@ -289,6 +289,21 @@ impl DataSource for Joined {
     fn id(&self, index: usize) -> String {
         let (part, inner) = self.at(index);
         part.id(inner)
+    }
+
+    fn size(&self, index: usize) -> Result<(u32, u32), DataError> {
+        let (part, inner) = self.at(index);
+        part.size(inner)
+    }
+
+    fn look_at(&self, index: usize, look: &mut dyn FnMut(&RgbImage)) -> Result<(), DataError> {
+        let (part, inner) = self.at(index);
+        part.look_at(inner, look)
+    }
+
+    fn view(&self, index: usize, pipeline: &Pipeline, out: &mut [f32]) -> Result<(), DataError> {
+        let (part, inner) = self.at(index);
+        part.view(inner, pipeline, out)
     }
 
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {

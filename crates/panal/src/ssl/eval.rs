@@ -28,13 +28,18 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
     let needed = largest_side(inits.iter().map(|init| (&init.name, &init.transform)))?;
     check_shorter_side(settings.shorter_side, needed)?;
     let keep_all = args.share == 1.0;
-    let reading = Reading { console, skip_bad: args.config.skip_bad, shorter_side: settings.shorter_side, keep_all };
+    let reading = Reading {
+        skip_bad: args.config.skip_bad,
+        shorter_side: settings.shorter_side,
+        keep_all,
+        ..Reading::new(console)
+    };
     let mut data = data::open_any(&args.data, args.val_fraction, args.seed, reading)?;
     if args.share != 1.0 {
         data.train = pretrain::share(data.train, args.share)?;
         data.train_record = panal_trainers::split_record(data.train.as_ref())?;
     }
-    data.mind_memory(needed)?;
+    data.mind_memory(needed, true)?;
     if let Some(protocol) = args.protocols.iter().find(|protocol| !protocol.is_on_features())
         && let Some(init) = inits.iter().find(|init| init.is_pixels())
     {

@@ -19,7 +19,7 @@ use crate::cli::{ConfigArgs, Global, PretrainArgs};
 use crate::config::largest_side;
 use crate::console::{Console, RunLog};
 use crate::data::{self, Data, Unlabelled};
-use crate::reading::{Reading, mind_memory};
+use crate::reading::{Reading, Together, mind_memory};
 use crate::run::hex;
 use crate::running::{self, Work};
 use crate::{device, interrupt, memory, record, unfinished};
@@ -102,7 +102,8 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global, console: &Console) -> Re
 /// The images that a configuration names, or the share of them that it asks for.
 pub(crate) fn open(config: &Pretraining, skip_bad: bool, console: &Console) -> Result<Unlabelled> {
     let share = config.share.filter(|share| *share < 1.0);
-    let reading = Reading { console, skip_bad, shorter_side: config.shorter_side, keep_all: share.is_none() };
+    let reading =
+        Reading { skip_bad, shorter_side: config.shorter_side, keep_all: share.is_none(), ..Reading::new(console) };
     let mut data = data::open_unlabelled(&config.data, reading)?;
     if let Some(share) = share {
         let part = self::share(data.images, share)?;
@@ -111,8 +112,8 @@ pub(crate) fn open(config: &Pretraining, skip_bad: bool, console: &Console) -> R
         }
         data.images = part;
     }
-    let mut parts = vec![vec![data.images.as_ref()]];
-    parts.extend(data.watch.iter().map(|[_, eval]| vec![eval.as_ref()]));
+    let mut parts = vec![Together { images: vec![data.images.as_ref()], drawn: true }];
+    parts.extend(data.watch.iter().map(|[_, eval]| Together { images: vec![eval.as_ref()], drawn: false }));
     mind_memory(&parts, largest_side(&config.augment)?)?;
     Ok(data)
 }

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use panal_data::augment::Op;
-use panal_data::{AugmentSpec, Pipeline, ShorterSide};
+use panal_data::{AugmentSpec, ShorterSide};
 use panal_models::{Arch, Stem};
 use panal_trainers::PhaseSpec;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::cli::ConfigArgs;
+use crate::reading::Transforms;
 use crate::suggest;
 
 /// The built-in configurations: name and text.
@@ -96,17 +97,10 @@ impl Lab {
         &self.augment[EVALUATION]
     }
 
-    /// The transforms of evaluated images and of those that these rows learn from, each once.
-    pub(crate) fn views<'a>(&'a self, rows: impl IntoIterator<Item = &'a Row>) -> Result<Vec<Pipeline>> {
-        let specs = rows.into_iter().map(|row| self.train_augment(row));
-        let mut views: Vec<Pipeline> = Vec::new();
-        for spec in [self.eval_augment()].into_iter().chain(specs) {
-            let pipeline = spec.check()?;
-            if !views.contains(&pipeline) {
-                views.push(pipeline);
-            }
-        }
-        Ok(views)
+    /// The transforms that the images are asked for through in these rows.
+    pub(crate) fn transforms<'a>(&'a self, rows: impl IntoIterator<Item = &'a Row>) -> Result<Transforms> {
+        let train = rows.into_iter().map(|row| Ok(self.train_augment(row).check()?)).collect::<Result<_>>()?;
+        Ok(Transforms { train, eval: vec![self.eval_augment().check()?] })
     }
 
     /// The rows that `wanted` names, in the lab's order; all of them where it is empty.

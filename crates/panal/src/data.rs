@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::cli::{DataArgs, Global};
 use crate::console::Console;
-use crate::reading::{Reading, Together, mind_memory};
+use crate::reading::{Reading, Together, Transforms, mind_memory};
 use crate::unfinished;
 
 /// A data set that panal draws: its id, what it is, and the images to train and to evaluate on.
@@ -49,14 +49,16 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Warns where the images do not all fit in memory; transforms resize to `needed` at most, and in training they are drawn or not.
-    pub(crate) fn mind_memory(&self, needed: u32, drawn: bool) -> Result<(), DataError> {
+    /// Warns where the images, asked for through these transforms, do not all fit in memory; none resizes to more than `needed`.
+    pub(crate) fn mind_memory(&self, needed: u32, transforms: &Transforms) -> Result<(), DataError> {
         let (train, eval) = (self.train.as_ref(), self.eval.as_ref());
         // What was held out is kept with the rest.
         let kept = if self.held_out {
-            vec![Together { images: vec![train, eval], drawn }]
+            let through = [&transforms.train[..], &transforms.eval].concat();
+            vec![Together { images: vec![train, eval], through }]
         } else {
-            vec![Together { images: vec![train], drawn }, Together { images: vec![eval], drawn: false }]
+            let part = |images, through: &[_]| Together { images: vec![images], through: through.to_vec() };
+            vec![part(train, &transforms.train), part(eval, &transforms.eval)]
         };
         mind_memory(&kept, needed)
     }

@@ -196,9 +196,9 @@ mod tests {
     #[test]
     fn an_image_gets_the_pictures_that_are_wanted_and_a_bad_one_none() {
         let folder = tempfile::tempdir().unwrap();
-        for class in ["ants", "bees"] {
+        for (class, red) in [("ants", 90), ("bees", 200)] {
             std::fs::create_dir(folder.path().join(class)).unwrap();
-            RgbImage::from_pixel(400, 300, image::Rgb([90, 80, 70]))
+            RgbImage::from_pixel(400, 300, image::Rgb([red, 80, 70]))
                 .save(folder.path().join(class).join("1.png"))
                 .unwrap();
         }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use panal_data::Pipeline;
 use panal_report::{
     RunKind, RunRecord, Table, check_folder, read_runs, render_terminal, rewrite_runs, write_results_with,
 };
@@ -24,10 +23,11 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     let folder = folder(args, &lab, other_data);
     check_folder(&folder).context("name another folder with --results")?;
     let (skip_bad, shorter_side) = (args.config.skip_bad, lab.shorter_side);
-    let views = lab.views(rows.iter().map(|(_, row)| *row))?;
-    let reading = Reading { console, skip_bad, shorter_side, keep_all: args.folds.is_none(), views: &views };
+    let transforms = lab.transforms(rows.iter().map(|(_, row)| *row))?;
+    let views = &transforms.of_both();
+    let reading = Reading { console, skip_bad, shorter_side, keep_all: args.folds.is_none(), views };
     let data = data::open_lab(&lab.data, reading)?;
-    data.mind_memory(config::largest_side(&lab.augment)?, views.iter().any(Pipeline::is_random))?;
+    data.mind_memory(config::largest_side(&lab.augment)?, &transforms)?;
     let device = device::choose(global)?;
     device::mind(device, rows.iter().flat_map(|(_, row)| &row.phases).map(|phase| phase.precision));
     let mut runner = Runner::new(&lab, &data, device, Metering::new(&args.energy, device)?, console);

@@ -24,8 +24,21 @@ pub(crate) struct Reading<'a> {
     pub(crate) shorter_side: Option<ShorterSide>,
     /// The images will be asked for, but for few, so that each is kept as soon as it has been decoded to see that it can be.
     pub(crate) keep_all: bool,
-    /// Transforms that they will be asked for through; what a draw does not change is then made when they are decoded.
+    /// Transforms that all will be asked for through; what no draw changes is made when they are decoded.
     pub(crate) views: &'a [Pipeline],
+}
+
+/// Transforms that images are asked for through.
+pub(crate) struct Transforms {
+    pub(crate) train: Vec<Pipeline>,
+    pub(crate) eval: Vec<Pipeline>,
+}
+
+impl Transforms {
+    /// Those of both parts.
+    pub(crate) fn of_both(&self) -> Vec<Pipeline> {
+        self.eval.iter().filter(|transform| self.train.contains(transform)).cloned().collect()
+    }
 }
 
 impl<'a> Reading<'a> {
@@ -109,22 +122,22 @@ const SHORTER_SIDES: [u32; 4] = [1024, 768, 512, 384];
 /// Images that are kept together.
 pub(crate) struct Together<'a> {
     pub(crate) images: Vec<&'a dyn DataSource>,
-    /// Whether a draw changes them each time, so that what transforms make of them cannot be kept.
-    pub(crate) drawn: bool,
+    /// Transforms that they are asked for through.
+    pub(crate) through: Vec<Pipeline>,
 }
 
 /// Warns where images that are asked for again and again do not all fit in memory. Transforms resize to `needed` at most, so
 /// that no smaller bound is proposed.
 pub(crate) fn mind_memory(kept: &[Together<'_>], needed: u32) -> Result<(), DataError> {
     let mut parts = Vec::new();
-    for Together { images: together, drawn } in kept {
+    for Together { images: together, through } in kept {
         let Some(first) = together.first() else { continue };
         let mut sizes = Vec::new();
         for images in together {
             let of_part = (0..images.len()).into_par_iter().map(|index| images.size(index));
             sizes.extend(of_part.collect::<Result<Vec<_>, _>>()?);
         }
-        parts.push(Sizes { name: first.name(), sizes, drawn: *drawn });
+        parts.push(Sizes { name: first.name(), sizes, view_bytes: view_bytes(through) });
     }
     if let Some(advice) = advice(&parts, CACHE_BYTES as u64, needed) {
         tracing::warn!("{advice}");
@@ -132,11 +145,26 @@ pub(crate) fn mind_memory(kept: &[Together<'_>], needed: u32) -> Result<(), Data
     Ok(())
 }
 
-/// Of images that are kept together: a name, their `(width, height)`, and whether a draw changes them.
+/// Bytes of what these transforms make of an image; `None` where a draw changes it, so that it cannot be kept.
+fn view_bytes(through: &[Pipeline]) -> Option<u64> {
+    let mut bytes = 0;
+    for (index, transform) in through.iter().enumerate() {
+        if transform.is_random() {
+            return None;
+        }
+        if !through[..index].contains(transform) {
+            let (height, width) = transform.size();
+            bytes += 12 * u64::from(height) * u64::from(width);
+        }
+    }
+    Some(bytes)
+}
+
+/// Of images that are kept together: a name, their `(width, height)`, and the bytes of what is kept of one transformed.
 struct Sizes<'a> {
     name: &'a str,
     sizes: Vec<(u32, u32)>,
-    drawn: bool,
+    view_bytes: Option<u64>,
 }
 
 impl Sizes<'_> {
@@ -149,10 +177,9 @@ impl Sizes<'_> {
         self.sizes.iter().map(bytes).sum()
     }
 
-    /// Whether `room` does for them: for the images, or for what transforms to `needed` pixels make of them.
-    fn fit(&self, room: u64, needed: u32) -> bool {
-        let views = 12 * u64::from(needed).pow(2) * self.sizes.len() as u64;
-        self.bytes(u32::MAX) <= room || (!self.drawn && views <= room)
+    /// Whether `room` does for them, with a shorter side of so many pixels at most, or else for what transforms make of them.
+    fn fit(&self, side: u32, room: u64) -> bool {
+        self.bytes(side) <= room || self.view_bytes.is_some_and(|bytes| bytes * self.sizes.len() as u64 <= room)
     }
 }
 
@@ -162,11 +189,11 @@ fn advice(parts: &[Sizes<'_>], room: u64, needed: u32) -> Option<String> {
         let bytes = gigabytes(part.bytes(u32::MAX));
         format!("the {} images of {} take {bytes} decoded", part.sizes.len(), part.name)
     };
-    let too_large: Vec<String> = parts.iter().filter(|part| !part.fit(room, needed)).map(said).collect();
+    let too_large: Vec<String> = parts.iter().filter(|part| !part.fit(u32::MAX, room)).map(said).collect();
     if too_large.is_empty() {
         return None;
     }
-    let fits = |side: &u32| *side >= needed && parts.iter().all(|part| part.bytes(*side) <= room);
+    let fits = |side: &u32| *side >= needed && parts.iter().all(|part| part.fit(*side, room));
     let remedy = match SHORTER_SIDES.into_iter().find(fits) {
         Some(side) => format!(
             ": `--set shorter_side={side}` reduces each image once, which keeps them all and changes results a little"
@@ -183,6 +210,8 @@ fn gigabytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use panal_data::AugmentSpec;
+
     use super::*;
 
     #[test]
@@ -223,7 +252,15 @@ mod tests {
     }
 
     fn drawn(name: &str, sizes: Vec<(u32, u32)>) -> Sizes<'_> {
-        Sizes { name, sizes, drawn: true }
+        Sizes { name, sizes, view_bytes: None }
+    }
+
+    #[test]
+    fn views_are_made_at_once_by_transforms_of_both_parts_alone() {
+        let [both, other] = [16, 8].map(|crop| AugmentSpec::plain(20, crop).check().unwrap());
+        let transforms = Transforms { train: vec![other.clone(), both.clone()], eval: vec![both.clone()] };
+        assert_eq!(transforms.of_both(), std::slice::from_ref(&both));
+        assert!(Transforms { train: vec![other], eval: vec![both] }.of_both().is_empty());
     }
 
     #[test]
@@ -237,10 +274,15 @@ mod tests {
              `--set shorter_side=1024` reduces each image once, which keeps them all and changes results a little"
         );
         // What transforms make of them fits, where no draw changes it.
-        let plain = |name, images| Sizes { drawn: false, ..drawn(name, phone(images)) };
+        let through = [AugmentSpec::plain(256, 224).check().unwrap(), AugmentSpec::plain(256, 224).check().unwrap()];
+        let plain = |name, images| Sizes { view_bytes: view_bytes(&through), ..drawn(name, phone(images)) };
         assert_eq!(advice(&[plain("train", 1783), plain("val", 1783)], 1 << 30, 224), None);
         let said = advice(&[plain("train", 1784), plain("val", 1783)], 1 << 30, 224).unwrap();
         assert!(said.starts_with("the 1784 images of train take 64.2 GB decoded; "), "{said}");
+        let said = advice(&[drawn("train", phone(244)), plain("val", 1000)], 1 << 30, 224).unwrap();
+        assert!(said.starts_with("the 244 images of train take 8.8 GB decoded; ") && said.contains("=1024"), "{said}");
+        let random = AugmentSpec::simclr(224, 1.0).check().unwrap();
+        assert_eq!([view_bytes(&through), view_bytes(&[random])], [Some(12 * 224 * 224), None]);
         // The remedy is for every part.
         let said = advice(&[drawn("train", phone(40)), drawn("val", phone(400))], 1 << 30, 224).unwrap();
         assert!(

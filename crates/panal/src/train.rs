@@ -1,7 +1,6 @@
 //! `panal train`: one row on a folder of images, and the model kept.
 
 use anyhow::{Context, Result};
-use panal_data::Pipeline;
 use serde_json::json;
 use toml::Value;
 
@@ -18,10 +17,10 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
     let lab = config::load(&args.config, &[("data", Value::String(args.data.clone()))])?;
     let (index, row) = lab.find(&args.row)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
-    let (skip_bad, shorter_side, views) = (args.config.skip_bad, lab.shorter_side, lab.views([row])?);
-    let reading = Reading { console, skip_bad, shorter_side, keep_all: true, views: &views };
+    let (skip_bad, shorter_side, transforms) = (args.config.skip_bad, lab.shorter_side, lab.transforms([row])?);
+    let reading = Reading { console, skip_bad, shorter_side, keep_all: true, views: &transforms.of_both() };
     let data = data::open_any(&args.data, args.val_fraction, args.seed, reading)?;
-    data.mind_memory(config::largest_side(&lab.augment)?, views.iter().any(Pipeline::is_random))?;
+    data.mind_memory(config::largest_side(&lab.augment)?, &transforms)?;
     let device = device::choose(global)?;
     device::mind(device, row.phases.iter().map(|phase| phase.precision));
     let mut runner = Runner::new(&lab, &data, device, Metering::new(&args.energy, device)?, console);

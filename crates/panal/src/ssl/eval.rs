@@ -8,7 +8,7 @@ use panal_metrics::Summary;
 use serde_json::json;
 
 use super::init::{self, Init};
-use super::judge::Judge;
+use super::judge::{Judge, augmented};
 use super::judgements::{FORMAT, Judgements};
 use super::pretrain;
 use super::protocol::{Protocol, Settings};
@@ -16,7 +16,7 @@ use crate::cli::{Global, SslEvalArgs};
 use crate::config::{check_shorter_side, largest_side};
 use crate::console::Console;
 use crate::data::{self, Data};
-use crate::reading::Reading;
+use crate::reading::{Reading, Transforms};
 use crate::{device, record};
 
 pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Result<()> {
@@ -39,7 +39,14 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
         data.train = pretrain::share(data.train, args.share)?;
         data.train_record = panal_trainers::split_record(data.train.as_ref())?;
     }
-    data.mind_memory(needed, true)?;
+    let plain = inits.iter().map(|init| Ok(init.transform.check()?)).collect::<Result<Vec<_>>>()?;
+    let mut transforms = Transforms { train: plain.clone(), eval: plain };
+    if !args.protocols.iter().all(|protocol| protocol.is_on_features()) {
+        for init in &inits {
+            transforms.train.push(augmented(&init.transform)?.check()?);
+        }
+    }
+    data.mind_memory(needed, &transforms)?;
     if let Some(protocol) = args.protocols.iter().find(|protocol| !protocol.is_on_features())
         && let Some(init) = inits.iter().find(|init| init.is_pixels())
     {

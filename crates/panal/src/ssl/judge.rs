@@ -172,7 +172,7 @@ impl Judge<'_> {
 }
 
 /// Random crops of the size that `transform` ends in, and flips; what SimCLR fine-tunes with.
-fn augmented(transform: &AugmentSpec) -> Result<AugmentSpec> {
+pub(super) fn augmented(transform: &AugmentSpec) -> Result<AugmentSpec> {
     let (height, width) = transform.check().context("the transform of an encoder")?.size();
     let crop = RandomResizedCrop::new(Size::Both([height, width]));
     let ops = vec![Op::RandomResizedCrop(crop), Op::RandomHorizontalFlip(RandomHorizontalFlip { p: 0.5 })];

@@ -112,8 +112,10 @@ pub(crate) fn open(config: &Pretraining, skip_bad: bool, console: &Console) -> R
         }
         data.images = part;
     }
-    let mut parts = vec![Together { images: vec![data.images.as_ref()], drawn: true }];
-    parts.extend(data.watch.iter().map(|[_, eval]| Together { images: vec![eval.as_ref()], drawn: false }));
+    let mut parts = vec![Together { images: vec![data.images.as_ref()], through: vec![config.views().check()?] }];
+    if let Some([_, eval]) = &data.watch {
+        parts.push(Together { images: vec![eval.as_ref()], through: vec![config.evaluation().check()?] });
+    }
     mind_memory(&parts, largest_side(&config.augment)?)?;
     Ok(data)
 }

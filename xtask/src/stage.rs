@@ -28,13 +28,23 @@ impl Stages {
 
     /// Ends the last stage and says how long each took.
     pub(crate) fn end(self) {
-        let now = Instant::now();
+        eprintln!("done in {}", self.times(Instant::now()));
+    }
+
+    /// Begins the last stage, for a program that takes this one's place, and says how long those before it took.
+    pub(crate) fn hand_over(mut self, name: &'static str, detail: &str) {
+        let times = self.times(Instant::now());
+        self.begin(name, &format!("{detail} (ready after {times})"));
+    }
+
+    /// How long all stages have taken, and each of them, as of `now`.
+    fn times(&self, now: Instant) -> String {
         let ends = self.begun.iter().skip(1).map(|(_, start)| *start).chain([now]);
         let each: Vec<String> = std::iter::zip(&self.begun, ends)
             .map(|((name, start), end)| format!("{name} {}", spell(end - *start)))
             .collect();
         let all = self.begun.first().map_or(Duration::ZERO, |(_, start)| now - *start);
-        eprintln!("done in {} ({})", spell(all), each.join(", "));
+        format!("{}: {}", spell(all), each.join(", "))
     }
 }
 
@@ -50,6 +60,14 @@ pub(crate) fn spell(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stages_tell_their_times() {
+        let now = Instant::now();
+        let before = |seconds| now.checked_sub(Duration::from_secs(seconds)).unwrap();
+        let stages = Stages { total: 3, begun: vec![("libtorch", before(130)), ("build", before(100))] };
+        assert_eq!(stages.times(now), "2 min 10 s: libtorch 30 s, build 100 s");
+    }
 
     #[test]
     fn durations_read_well() {

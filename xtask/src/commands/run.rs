@@ -40,8 +40,7 @@ fn panal(command: &[OsString], args: &[OsString]) -> Result<()> {
     stages.begin("build", &build_detail(binary.exists()));
     process::run(libtorch.set_on(workspace::cargo().args(["build", "--release", "--package", "panal"])))?;
     let words: Vec<_> = command.iter().chain(args).map(|word| word.to_string_lossy()).collect();
-    stages.begin("run", &format!("panal {}", words.join(" ")));
-    stages.end();
+    stages.hand_over("run", &format!("panal {}", words.join(" ")));
     Err(process::become_it(libtorch.set_on(Command::new(binary).args(command).args(args))))
 }
 

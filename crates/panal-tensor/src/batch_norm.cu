@@ -82,6 +82,12 @@ struct Activation {
         return (z <= low && low > -INFINITY) || (z >= high && high < INFINITY) ? 0 : 1;
 #endif
     }
+
+    // The gradient of `z`, from that of the result: nothing where the slope is 0, even of one that is infinite.
+    __device__ float back(float gradient, float z) const {
+        const float by = slope(z);
+        return by == 0 ? 0 : gradient * by;
+    }
 };
 
 // The place of a thread: its pack of channels, and its first row and the step from one to the next.
@@ -316,7 +322,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
             for (int i = 0; i < kWidth; ++i) {
                 values[i] -= norm.center[i];
                 const float z = y != nullptr ? results[i] : values[i] * norm.scale[i] + norm.offset[i];
-                gradients[i] = (gradients[i] + added[i]) * activation.slope(z);
+                gradients[i] = activation.back(gradients[i] + added[i], z);
                 sums[i] += gradients[i];
                 sums[kWidth + i] += gradients[i] * values[i];
             }
@@ -360,8 +366,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 #pragma unroll
         for (int i = 0; i < kWidth; ++i) {
             values[i] -= norm.center[i];
-            const float slope = before ? 1 : activation.slope(values[i] * norm.scale[i] + norm.offset[i]);
-            gradients[i] = norm.scale[i] * (gradients[i] * slope) - constant[i] - linear[i] * values[i];
+            const float gradient = before ? gradients[i] : activation.back(gradients[i], values[i] * norm.scale[i] + norm.offset[i]);
+            gradients[i] = norm.scale[i] * gradient - constant[i] - linear[i] * values[i];
         }
         dx[at] = packed(gradients);
     });

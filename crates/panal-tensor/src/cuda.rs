@@ -23,13 +23,14 @@ pub struct DeviceMemory {
     pub free: u64,
 }
 
-/// The memory of a CUDA device, which is to be the current one; `None` for another kind of device.
+/// The memory of a CUDA device; `None` for another kind of device.
 ///
 /// # Errors
 /// [`TensorError::Torch`] where [`register_cuda`](crate::register_cuda) has not opened the backend, or the device was not used yet.
 pub fn device_memory(device: Device) -> Result<Option<DeviceMemory>, TensorError> {
     let doing = "ask for the memory of a CUDA device";
     let Device::Cuda(number) = device else { return Ok(None) };
+    let _current = CurrentDevice::enter(number)?;
     let number = device_number(number, doing)?;
     let mut bytes = [0; 5];
     // SAFETY: there is room for the five numbers that are written.

@@ -106,8 +106,9 @@ fn normalise(arguments: Arguments) {
     }
 }
 
-fn slope(z: f32, [low, high]: [f32; 2]) -> f32 {
-    if z > low && z < high { 1.0 } else { 0.0 }
+/// The gradient of what goes into an activation, from that of its result.
+fn back(gradient: f32, z: f32, [low, high]: [f32; 2]) -> f32 {
+    if z > low && z < high { gradient } else { 0.0 }
 }
 
 fn parameter_gradients(arguments: Arguments) {
@@ -122,7 +123,7 @@ fn parameter_gradients(arguments: Arguments) {
         let channel = at % channels;
         let normed = (x.unwrap()[at] - mean[channel]) * inverse[channel];
         let z = y.map_or(normed * weight[channel] + bias[channel], |y| y[at]);
-        let gradient = (dy.unwrap()[at] + also.map_or(0.0, |also| also[at])) * slope(z, bounds);
+        let gradient = back(dy.unwrap()[at] + also.map_or(0.0, |also| also[at]), z, bounds);
         sums[channel][0] += f64::from(gradient);
         sums[channel][1] += f64::from(gradient * normed);
         if let Some(dz) = &mut dz {
@@ -144,8 +145,8 @@ fn input_gradients(arguments: Arguments) {
     for at in 0..rows * channels {
         let channel = at % channels;
         let normed = (x[at] - mean[channel]) * inverse[channel];
-        let slope = if before { 1.0 } else { slope(normed * weight[channel] + bias[channel], bounds) };
+        let gradient = if before { dy[at] } else { back(dy[at], normed * weight[channel] + bias[channel], bounds) };
         let mean_gradient = (dbias[channel] + normed * dweight[channel]) / rows as f32;
-        dx[at] = weight[channel] * inverse[channel] * (dy[at] * slope - mean_gradient);
+        dx[at] = weight[channel] * inverse[channel] * (gradient - mean_gradient);
     }
 }

@@ -179,6 +179,26 @@ fn what_is_no_number_stays_so_on_cuda() {
 }
 
 #[test]
+fn an_infinite_gradient_goes_nowhere_where_the_activation_is_shut_on_cuda_too() {
+    for device in devices() {
+        tch::manual_seed(0);
+        for joined in [false, true] {
+            let layer = Layer::new(8, device);
+            let [x, shortcut] = [(); 2].map(|()| leaf([4, 8, 3, 3], Kind::Float, device));
+            let y = layer.run(&x, joined.then_some(&shortcut), Activation::Relu).unwrap().remove(0);
+            let shut = y.detach().eq(0.0);
+            assert!(shut.any().int64_value(&[]) == 1 && shut.all().int64_value(&[]) == 0);
+            let gradient = Tensor::ones_like(&y.detach()).masked_fill(&shut, f64::INFINITY);
+            (y * gradient).sum(Kind::Float).backward();
+            let [weight, bias, ..] = &layer.tensors;
+            for found in [&x, weight, bias].into_iter().chain(joined.then_some(&shortcut)) {
+                assert_eq!(found.grad().isfinite().all().int64_value(&[]), 1, "{found:?}, joined {joined}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_needs_no_gradient_has_none_on_cuda_too() {
     for device in devices() {
         let layer = Layer::new(8, device);

@@ -114,6 +114,6 @@ fn the_memory_of_a_device_that_is_none_is_not_told() {
     assert_eq!(device_memory(Device::Cpu).unwrap(), None);
     if DeviceChoice::Cuda(0).resolve().is_err() {
         let error = device_memory(Device::Cuda(0)).unwrap_err().to_string();
-        assert!(error.starts_with("libtorch failed to ask for the memory of a CUDA device: "), "{error}");
+        assert!(error.starts_with("libtorch failed to turn to a CUDA device: "), "{error}");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::libtorch::TORCH_VERSION;
 use crate::progress::Bar;
-use crate::venv;
+use crate::{venv, workspace};
 use anyhow::{Context, Result, bail};
 use panal_hub::{Detail, Entry, Hub};
 use std::path::{Path, PathBuf};
@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 const PACKAGES: [&str; 6] =
     ["torchvision==0.26.0", "numpy", "pillow", "safetensors", "scikit-learn", "nvidia-dali-cuda130==2.4.0"];
 
-/// The folder of the peer's `lab.py` and `pipeline.py`.
+/// The folder of the peers' scripts that are kept here.
+pub(super) fn ours() -> PathBuf {
+    workspace::root().join("xtask/peers")
+}
+
+/// The folder of `lab.py` and `pipeline.py`: the one that was given, else that of ours.
 pub(super) fn folder(given: Option<&Path>) -> Result<PathBuf> {
-    let Some(given) = given else {
-        bail!(
-            "no peer to measure against: name the folder of its lab.py and pipeline.py with --peer DIR or PANAL_PEERS"
-        );
-    };
+    let Some(given) = given else { return Ok(ours()) };
     match ["lab.py", "pipeline.py"].into_iter().find(|script| !given.join(script).is_file()) {
         None => Ok(std::path::absolute(given)?),
         Some(missing) => {

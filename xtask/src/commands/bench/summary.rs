@@ -18,9 +18,11 @@ pub(super) fn write(folder: &Path, readme: &Path) -> Result<()> {
     let rows = newest(&records);
     let text = format!(
         "# Benchmarks\n\n\
-         Panal beside the same work in Python, in turn on one machine (`cargo xtask bench`). The newest figures of every row; the records beside this \
-         file have the machines, versions, commands and raw figures. A ratio is to the best peer of the same round: the median over the rounds, and \
-         the extremes. More than 1 is better than the peer, in memory too; `asked` is the ratio that panal set itself. `photos` are rows of the lab \
+         Panal beside the same work in Python (`cargo xtask bench`): the newest figures of every row. A row was measured on one machine, in turn with \
+         its peers; rows are of different days and machines, which the records beside this file name with versions, commands and raw figures, so \
+         ratios can be compared and other figures cannot. A ratio is to the best peer of the same round: the median over the rounds, and the \
+         extremes, which are the same where there was one round. More than 1 is better than the peer, in memory too; `asked` is the ratio that \
+         panal set itself. Rows of the lab from before 2026-11-27 do not count the opening of the images. `photos` are rows of the lab \
          on photographs of 12 megapixels; where they are reduced, panal does so once, and the peer reads them whole.\n\n{}",
         table(&rows, true)
     );

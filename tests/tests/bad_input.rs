@@ -188,6 +188,15 @@ fn settings_out_of_range() {
         let said = format!("shorter_side: must be in [1, 16384], got {side}");
         refused(&place, &run(&mut place.lab(&["--set", &format!("shorter_side={side}")])), &[&said]);
     }
+    for (setting, said) in [
+        ("shorter_side=small", "shorter_side: must be a whole number, got \"small\""),
+        ("row.0.phases.0.epochs=-3", "row[0].phases[0].epochs: must be a whole number, 0 or more, got -3"),
+        ("row.0.phases.0.lr=fast", "row[0].phases[0].lr: must be a number, got \"fast\""),
+    ] {
+        let whole = run(&mut place.lab(&["--set", setting]));
+        refused(&place, &whole, &[said]);
+        assert!(!whole.err.contains("in `"), "the place is named once: {}", whole.err);
+    }
     let small = ["shorter_side must be at least 36", "got 35"];
     refused(&place, &run(&mut place.lab(&["--set", "shorter_side=35"])), &small);
 }

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use common::{Place, interrupted_after, mirror, panal, run};
+use image::RgbImage;
 use serde_json::Value;
 
 fn json(path: &Path) -> Value {
@@ -101,6 +102,26 @@ fn records_stand_until_new_ones_take_their_place() {
     let ended = interrupted_after(&mut place.lab(&row), "run 1 of 2");
     assert_eq!(ended.code, Some(130), "{}", ended.err);
     assert_eq!(std::fs::read_to_string(&journal).unwrap().lines().count(), before.lines().count());
+}
+
+#[cfg(unix)]
+#[test]
+fn opening_a_folder_ends_at_once_when_it_is_interrupted() {
+    let place = Place::new();
+    let many = place.path("many");
+    let first = place.path("image.png");
+    RgbImage::new(3000, 3000).save(&first).unwrap();
+    for class in ["ants", "bees"].map(|class| many.join(class)) {
+        std::fs::create_dir_all(&class).unwrap();
+        for number in 0..1000 {
+            std::fs::hard_link(&first, class.join(format!("{number}.png"))).unwrap();
+        }
+    }
+    // One thread takes a quarter of a minute for them.
+    let mut command = panal(&["data"]);
+    let said = interrupted_after(command.arg(&many).args(["--threads", "1", "-v"]), "decoding many");
+    assert_eq!((said.code, said.out.as_str()), (Some(130), ""), "{}", said.err);
+    assert!(said.err.ends_with("interrupted\n"), "{}", said.err);
 }
 
 #[cfg(unix)]
@@ -266,7 +287,16 @@ fn folds_predict_every_training_image_once_and_no_other() {
 fn what_is_known_can_be_listed() {
     let said = run(&mut panal(&["models", "--json"]));
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap().as_array().unwrap().len(), 17);
+    let models = serde_json::from_str::<Value>(&said.out).unwrap();
+    assert_eq!(models.as_array().unwrap().len(), 17);
+    for model in models.as_array().unwrap() {
+        for id in model["weights"].as_array().unwrap() {
+            assert!(model["licences"][id.as_str().unwrap()].is_string(), "{id} has no licence");
+        }
+    }
+    let said = run(&mut panal(&["models"]));
+    assert!(said.out.contains("insects: MIT OR Apache-2.0\n"), "{}", said.out);
+    assert!(said.out.contains("all others: torchvision is BSD-3-Clause"), "{}", said.out);
     let said = run(&mut panal(&["data"]));
     assert!(said.out.contains("hymenoptera_data"), "{}", said.out);
     let said = run(&mut panal(&["device", "--json"]));

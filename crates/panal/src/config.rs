@@ -14,6 +14,7 @@ use toml::{Table, Value};
 use crate::cli::ConfigArgs;
 use crate::reading::Transforms;
 use crate::suggest;
+use crate::wording::plainly;
 
 /// The built-in configurations: name and text.
 pub(crate) const PRESETS: &[(&str, &str)] = &[
@@ -300,9 +301,9 @@ pub(crate) fn set_sizes(augment: &mut Table, model: Arch) {
 pub(crate) fn deserialize<T: serde::de::DeserializeOwned>(table: Table) -> Result<T> {
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
         let path = error.path().to_string();
-        let message = error.into_inner().to_string();
+        let message = plainly(&error.into_inner().to_string());
         let hint = suggest::from_message(&message);
-        anyhow!("{}: {}{hint}", if path == "." { "the top level" } else { &path }, message.trim_end())
+        anyhow!("{}: {message}{hint}", if path == "." { "the top level" } else { &path })
     })
 }
 

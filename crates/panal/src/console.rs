@@ -15,6 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 pub(crate) use run_log::RunLog;
 
 use crate::cli::Global;
+use crate::interrupt;
 
 /// Standard error, shared by bars and log lines.
 #[derive(Clone)]
@@ -73,8 +74,10 @@ impl Console {
     }
 
     /// A bar over `len` things while `work` is done, which calls what it is handed after each, from any thread; a line
-    /// now and then where there are no bars.
+    /// now and then where there are no bars. Ctrl-C ends the process.
     pub(crate) fn watch<T>(&self, what: &str, len: usize, work: impl FnOnce(&(dyn Fn() + Sync)) -> T) -> T {
+        let _at_once = interrupt::at_once();
+        tracing::debug!("{what}, {len} in all");
         let bar = self.bar(len as u64, "{msg} {bar:24} {pos}/{len} {eta} left");
         bar.set_message(what.to_owned());
         let lines = Mutex::new(Lines::new());
@@ -197,7 +200,7 @@ impl panal_hub::Progress for HubProgress<'_> {
     }
 
     fn cancelled(&self) -> bool {
-        crate::interrupt::stop().load(std::sync::atomic::Ordering::Relaxed)
+        interrupt::stop().load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 

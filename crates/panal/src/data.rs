@@ -27,7 +27,7 @@ const DRAWN: [Drawn; 2] = [
 ];
 
 /// The pictures and the weights made from them are panal's own.
-const DRAWN_LICENCE: &str = "MIT OR Apache-2.0";
+pub(crate) const OWN_LICENCE: &str = "MIT OR Apache-2.0";
 
 /// Drawn data sets are named by what they show alone; this seed is theirs.
 const DRAWN_SEED: u64 = 0;
@@ -360,12 +360,12 @@ fn list(global: &Global) -> Result<()> {
             json!({ "id": entry.id, "title": entry.title, "licence": entry.licence, "citation": entry.citation,
                     "homepage": entry.homepage, "url": entry.url, "bytes": entry.bytes })
         });
-        let drawn = DRAWN.map(|(id, title, _)| json!({ "id": id, "title": title, "licence": DRAWN_LICENCE }));
+        let drawn = DRAWN.map(|(id, title, _)| json!({ "id": id, "title": title, "licence": OWN_LICENCE }));
         println!("{:#}", json!(drawn.into_iter().chain(entries).collect::<Vec<_>>()));
         return Ok(());
     }
     for (id, title, _) in DRAWN {
-        println!("{id}  {title}\n  {}, drawn by panal\n  licence: {DRAWN_LICENCE}", Origin::SyntheticInsects);
+        println!("{id}  {title}\n  {}, drawn by panal\n  licence: {OWN_LICENCE}", Origin::SyntheticInsects);
     }
     for entry in catalogue.datasets() {
         println!(

@@ -16,6 +16,7 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, console: &Console) -> Result
         skip_bad: args.skip_bad,
         shorter_side: saved.card.shorter_side,
         keep_all: true,
+        views: std::slice::from_ref(&saved.pipeline),
         ..Reading::new(console)
     };
     let (folder, excluded) = data::open_folder(&args.data, reading)?;

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     let (skip_bad, shorter_side) = (args.config.skip_bad, lab.shorter_side);
     let transforms = lab.transforms(rows.iter().map(|(_, row)| *row))?;
     let views = &transforms.of_both();
-    let reading = Reading { console, skip_bad, shorter_side, keep_all: args.folds.is_none(), views };
+    let reading = Reading { skip_bad, shorter_side, keep_all: args.folds.is_none(), views, ..Reading::new(console) };
     let data = data::open_lab(&lab.data, reading)?;
     data.mind_memory(config::largest_side(&lab.augment)?, &transforms)?;
     let device = device::choose(global)?;

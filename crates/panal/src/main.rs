@@ -33,6 +33,7 @@ mod ssl;
 mod suggest;
 mod train;
 mod unfinished;
+mod wording;
 
 use std::process::ExitCode;
 

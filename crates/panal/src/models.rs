@@ -1,5 +1,6 @@
 //! Pretrained weights for the rows of a lab; and `panal models`, which lists what there is.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -11,6 +12,7 @@ use serde_json::json;
 
 use crate::cli::Global;
 use crate::console::Console;
+use crate::data::OWN_LICENCE;
 use crate::run::Initial;
 
 /// The name of the weights that come with panal.
@@ -69,34 +71,53 @@ fn ids(hub: &Hub, arch: Arch) -> Result<Vec<String>> {
     Ok(hub.weights_for(arch.name())?.into_iter().map(|entry| entry.id.clone()).collect())
 }
 
+/// The same, or those that come with panal, each with its licence.
+fn licensed(hub: &Hub, arch: Arch) -> Result<Vec<(String, String)>> {
+    if arch == BUILTIN_ARCH {
+        return Ok(vec![(BUILTIN.to_owned(), OWN_LICENCE.to_owned())]);
+    }
+    let entries = hub.weights_for(arch.name())?.into_iter();
+    Ok(entries.map(|entry| (entry.id.clone(), entry.licence.clone())).collect())
+}
+
 pub(crate) fn run(global: &Global) -> Result<()> {
     let hub = Hub::from_env()?;
-    let describe = |arch: Arch| {
-        let weights = if arch == BUILTIN_ARCH { vec![BUILTIN.to_owned()] } else { ids(&hub, arch)? };
-        Ok(json!({
-            "model": arch.name(), "parameters": arch.num_params(), "features": arch.feature_dim(),
-            "image_size": arch.preprocessing().crop, "weights": weights,
-        }))
-    };
-    let models = Arch::ALL.into_iter().map(describe).collect::<Result<Vec<_>>>()?;
+    let of_arch = |arch| Ok((arch, licensed(&hub, arch)?));
+    let models = Arch::ALL.into_iter().map(of_arch).collect::<Result<Vec<_>>>()?;
     if global.json {
-        println!("{:#}", json!(models));
+        let described = models.iter().map(|(arch, weights)| {
+            json!({
+                "model": arch.name(), "parameters": arch.num_params(), "features": arch.feature_dim(),
+                "image_size": arch.preprocessing().crop, "weights": weights.iter().map(|(id, _)| id).collect::<Vec<_>>(),
+                "licences": weights.iter().cloned().collect::<BTreeMap<_, _>>(),
+            })
+        });
+        println!("{:#}", json!(described.collect::<Vec<_>>()));
         return Ok(());
     }
     println!("{:18} {:>12} {:>9} {:>6}  weights", "model", "parameters", "features", "pixels");
-    for model in &models {
-        let weights = model["weights"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|id| id.as_str())
-            .collect::<Vec<_>>()
-            .join(", ");
-        let name = model["model"].as_str().unwrap_or_default();
+    let mut licences: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (arch, weights) in &models {
+        let ids: Vec<&str> = weights.iter().map(|(id, _)| id.as_str()).collect();
         println!(
-            "{name:18} {:>12} {:>9} {:>6}  {weights}",
-            model["parameters"], model["features"], model["image_size"]
+            "{:18} {:>12} {:>9} {:>6}  {}",
+            arch.name(),
+            arch.num_params(),
+            arch.feature_dim(),
+            arch.preprocessing().crop,
+            ids.join(", ")
         );
+        weights.iter().for_each(|(id, licence)| licences.entry(licence).or_default().push(id));
+    }
+    let mut licences: Vec<_> = licences.into_iter().collect();
+    licences.sort_by_key(|(_, ids)| ids.len());
+    println!("\nlicences");
+    let last = licences.pop();
+    for (licence, ids) in licences {
+        println!("  {}: {licence}", ids.join(", "));
+    }
+    if let Some((licence, _)) = last {
+        println!("  all others: {licence}");
     }
     Ok(())
 }

@@ -26,6 +26,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) keep_all: bool,
     /// Transforms that all will be asked for through; what no draw changes is made when they are decoded.
     pub(crate) views: &'a [Pipeline],
+    /// Bytes of images that are kept at most, and of what transforms made of them.
+    pub(crate) memory: usize,
 }
 
 /// Transforms that images are asked for through.
@@ -44,7 +46,7 @@ impl Transforms {
 impl<'a> Reading<'a> {
     /// All images as they are, a bad one an error.
     pub(crate) fn new(console: &'a Console) -> Self {
-        Self { console, skip_bad: false, shorter_side: None, keep_all: false, views: &[] }
+        Self { console, skip_bad: false, shorter_side: None, keep_all: false, views: &[], memory: CACHE_BYTES }
     }
 
     /// The images of the folder that `scan` opens unchecked, every one decoded to see that it can be, and the files that are not used.
@@ -100,7 +102,7 @@ impl<'a> Reading<'a> {
     }
 
     fn cached(self, images: Arc<dyn DataSource>) -> Cached {
-        Cached::new(self.reduced(images), CACHE_BYTES).with_views(CACHE_BYTES)
+        Cached::new(self.reduced(images), self.memory).with_views(self.memory)
     }
 }
 
@@ -249,6 +251,29 @@ mod tests {
         let (all, _, excluded) = read(true, true);
         assert_eq!((all.len(), excluded.len()), (4, 3));
         assert_eq!(read(true, false), read(true, true));
+    }
+
+    #[test]
+    fn what_transforms_make_of_images_that_do_not_fit_is_kept_as_they_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ants/0.png");
+        std::fs::create_dir(folder.path().join("ants")).unwrap();
+        image::RgbImage::from_fn(40, 40, |x, y| image::Rgb([x as u8, y as u8, 9])).save(&file).unwrap();
+        let views = [AugmentSpec::plain(10, 8).check().unwrap(), AugmentSpec::plain(12, 8).check().unwrap()];
+        let console = Console::hidden();
+        // An image takes 4800 bytes, and what a transform makes of it 768.
+        let reading = Reading { keep_all: true, views: &views[..1], memory: 3000, ..Reading::new(&console) };
+        let (images, _) = reading.open(|| ImageFolder::open(folder.path(), BadFiles::Unchecked)).unwrap();
+        let mut expected = [vec![0.0; 3 * 8 * 8], vec![0.0; 3 * 8 * 8]];
+        for (view, out) in std::iter::zip(&views, &mut expected) {
+            view.apply(&images.image(0).unwrap(), &mut panal_data::keyed_rng(0, &[]), out);
+        }
+        std::fs::remove_file(file).unwrap();
+        let mut out = vec![0.0; 3 * 8 * 8];
+        images.view(0, &views[0], &mut out).unwrap();
+        assert_eq!(out, expected[0]);
+        assert_ne!(out, expected[1]);
+        assert!(images.view(0, &views[1], &mut out).is_err() && images.image(0).is_err());
     }
 
     fn drawn(name: &str, sizes: Vec<(u32, u32)>) -> Sizes<'_> {

@@ -18,7 +18,8 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
     let (index, row) = lab.find(&args.row)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let (skip_bad, shorter_side, transforms) = (args.config.skip_bad, lab.shorter_side, lab.transforms([row])?);
-    let reading = Reading { console, skip_bad, shorter_side, keep_all: true, views: &transforms.of_both() };
+    let reading =
+        Reading { skip_bad, shorter_side, keep_all: true, views: &transforms.of_both(), ..Reading::new(console) };
     let data = data::open_any(&args.data, args.val_fraction, args.seed, reading)?;
     data.mind_memory(config::largest_side(&lab.augment)?, &transforms)?;
     let device = device::choose(global)?;

@@ -21,7 +21,7 @@ pub(crate) enum Fewshot {
 /// What is learnt and judged.
 #[derive(Debug, Args)]
 pub(crate) struct FewshotStudyArgs {
-    /// A built-in configuration, by name
+    /// A built-in configuration, by name: omniglot-oneshot or omniglot-within [default: omniglot-oneshot]
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     pub(crate) preset: Option<String>,
 

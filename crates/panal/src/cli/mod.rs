@@ -85,7 +85,7 @@ pub(crate) enum Command {
 /// Where a configuration comes from and what is changed in it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigArgs {
-    /// A built-in configuration, by name
+    /// A built-in configuration, by name: tutorial, tuned, insects or backbone [default: tutorial; for the built-in insects, insects]
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     pub(crate) preset: Option<String>,
 

@@ -7,6 +7,15 @@ use clap::{Args, Subcommand};
 use super::ConfigArgs;
 use crate::ssl::Protocol;
 
+// What options that a lab has too are in a pretraining.
+const PRESETS: &str =
+    "A built-in configuration, by name: cifar10-cpu, cifar10-gpu, photographs or study-cpu [default: cifar10-cpu]";
+const STUDY_PRESETS: &str = "A built-in configuration, by name: cifar10-cpu, cifar10-gpu, photographs or study-cpu \
+                             [default: study-cpu; with --budget full, cifar10-gpu]";
+const RATE: &str = "Base learning rate";
+const PRECISION: &str = "What training steps compute in: f32, or bf16 (mixed precision, for GPUs that multiply in it)";
+const SETS: &str = "Change any other setting, as in `--set simclr.epochs=50`";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ssl {
     /// Pretrain an encoder on the images of a folder; labels are not looked at
@@ -22,6 +31,12 @@ pub(crate) enum Ssl {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("preset", |arg| arg.help(PRESETS)),
+    mut_arg("lr", |arg| arg.help(RATE)),
+    mut_arg("precision", |arg| arg.help(PRECISION)),
+    mut_arg("sets", |arg| arg.help(SETS))
+)]
 pub(crate) struct PretrainArgs {
     /// A folder with images at any depth, or one with `train` and `val` (or `test`) folders, of which the first is learnt from, or a data set by
     /// name (see `panal data`) [default: that of the configuration]
@@ -47,7 +62,15 @@ pub(crate) struct PretrainArgs {
     pub(crate) tensorboard: Option<PathBuf>,
 }
 
+// What the protocols that train do is set one by one; the flags that mean no one of them are refused.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("preset", |arg| arg.help("A built-in configuration, by name: evaluation [default: evaluation]")),
+    mut_arg("sets", |arg| arg.help("Change any other setting, as in `--set knn.k=20`")),
+    mut_arg("model", |arg| arg.hide(true)),
+    mut_arg("lr", |arg| arg.hide(true)),
+    mut_arg("precision", |arg| arg.hide(true))
+)]
 pub(crate) struct SslEvalArgs {
     /// A folder of one folder a class, or one with `train` and `val` (or `test`) folders of such, or a data set by name (see `panal data`)
     pub(crate) data: String,
@@ -97,6 +120,12 @@ pub(crate) struct TableArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("preset", |arg| arg.help(PRESETS)),
+    mut_arg("lr", |arg| arg.help(RATE)),
+    mut_arg("precision", |arg| arg.help(PRECISION)),
+    mut_arg("sets", |arg| arg.help(SETS))
+)]
 pub(crate) struct CompareArgs {
     /// A folder with `train` and `val` (or `test`) folders, or a data set by name [default: that of the configuration]
     pub(crate) data: Option<String>,
@@ -134,6 +163,12 @@ pub(crate) struct CompareArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("preset", |arg| arg.help(STUDY_PRESETS)),
+    mut_arg("lr", |arg| arg.help(RATE)),
+    mut_arg("precision", |arg| arg.help(PRECISION)),
+    mut_arg("sets", |arg| arg.help(SETS))
+)]
 pub(crate) struct StudyArgs {
     /// batch-epochs, augmentations, temperature, head or colour, or a file in TOML like theirs
     pub(crate) study: String,

@@ -108,7 +108,8 @@ impl<'a> Encoder<'a> {
                 return Err(anyhow!("--base is for --transform centred-l2, and that was not asked for"));
             }
             (true, Some(base)) => {
-                let reading = Reading { keep_all: true, ..Reading::new(self.console) };
+                let views = std::slice::from_ref(&self.pipeline);
+                let reading = Reading { keep_all: true, views, ..Reading::new(self.console) };
                 let images = data::open_unlabelled(base, reading).with_context(|| format!("--base {base}"))?.images;
                 if let Some(SharedImage { train, test }) = leaks(images.as_ref(), asked)?.images.first() {
                     return Err(anyhow!(

@@ -27,24 +27,24 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
     let inits = init::resolve(&args.inits, console)?;
     let needed = largest_side(inits.iter().map(|init| (&init.name, &init.transform)))?;
     check_shorter_side(settings.shorter_side, needed)?;
-    let keep_all = args.share == 1.0;
-    let reading = Reading {
-        skip_bad: args.config.skip_bad,
-        shorter_side: settings.shorter_side,
-        keep_all,
-        ..Reading::new(console)
-    };
-    let mut data = data::open_any(&args.data, args.val_fraction, args.seed, reading)?;
-    if args.share != 1.0 {
-        data.train = pretrain::share(data.train, args.share)?;
-        data.train_record = panal_trainers::split_record(data.train.as_ref())?;
-    }
     let plain = inits.iter().map(|init| Ok(init.transform.check()?)).collect::<Result<Vec<_>>>()?;
     let mut transforms = Transforms { train: plain.clone(), eval: plain };
     if !args.protocols.iter().all(|protocol| protocol.is_on_features()) {
         for init in &inits {
             transforms.train.push(augmented(&init.transform)?.check()?);
         }
+    }
+    let reading = Reading {
+        skip_bad: args.config.skip_bad,
+        shorter_side: settings.shorter_side,
+        keep_all: args.share == 1.0,
+        views: &transforms.of_both(),
+        ..Reading::new(console)
+    };
+    let mut data = data::open_any(&args.data, args.val_fraction, args.seed, reading)?;
+    if args.share != 1.0 {
+        data.train = pretrain::share(data.train, args.share)?;
+        data.train_record = panal_trainers::split_record(data.train.as_ref())?;
     }
     data.mind_memory(needed, &transforms)?;
     if let Some(protocol) = args.protocols.iter().find(|protocol| !protocol.is_on_features())

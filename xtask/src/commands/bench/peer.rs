@@ -61,3 +61,19 @@ pub(super) fn weights(given: Option<&Path>, arch: &str) -> Result<PathBuf> {
     let entry = entry.with_context(|| format!("the hub has no safetensors file of {arch}: name one with --weights"))?;
     Ok(hub.weights(&entry.id, &Bar::new())?.path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_are_ours_unless_a_folder_of_others_is_given() {
+        assert!(["lab.py", "pipeline.py"].iter().all(|script| folder(None).unwrap().join(script).is_file()));
+        let others = tempfile::tempdir().unwrap();
+        std::fs::write(others.path().join("lab.py"), "").unwrap();
+        let missing = folder(Some(others.path())).unwrap_err().to_string();
+        assert!(missing.contains("pipeline.py") && missing.contains("--peer"), "{missing}");
+        std::fs::write(others.path().join("pipeline.py"), "").unwrap();
+        assert_eq!(folder(Some(others.path())).unwrap(), std::path::absolute(others.path()).unwrap());
+    }
+}

@@ -190,7 +190,8 @@ fn settings_out_of_range() {
     }
     for (setting, said) in [
         ("shorter_side=small", "shorter_side: must be a whole number, got \"small\""),
-        ("row.0.phases.0.epochs=-3", "row[0].phases[0].epochs: must be a whole number, 0 or more, got -3"),
+        ("row.0.phases.0.epochs=-3", "row[0].phases[0].epochs: must be a whole number that is not negative, got -3"),
+        ("row.0.phases.0.train=1", "row[0].phases[0].train: must be a string"),
         ("row.0.phases.0.lr=fast", "row[0].phases[0].lr: must be a number, got \"fast\""),
     ] {
         let whole = run(&mut place.lab(&["--set", setting]));

@@ -83,10 +83,13 @@ struct Activation {
 #endif
     }
 
-    // The gradient of `z`, from that of the result: nothing where the slope is 0, even of one that is infinite.
+    // The gradient of `z`, from that of the result: nothing beyond a bound, even of one that is infinite.
     __device__ float back(float gradient, float z) const {
-        const float by = slope(z);
-        return by == 0 ? 0 : gradient * by;
+#ifdef SILU
+        return gradient * slope(z);
+#else
+        return slope(z) == 0 ? 0 : gradient;
+#endif
     }
 };
 

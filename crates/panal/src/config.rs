@@ -362,3 +362,16 @@ fn parse_value(text: &str) -> Value {
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read the configuration {}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_preset() {
+        for words in [&["lab"][..], &["train"]] {
+            let help = crate::cli::help(words);
+            assert!(PRESETS.iter().all(|(name, _)| help.contains(name)), "{words:?}: {help}");
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! Ctrl-C: the first one asks the running loop to keep a checkpoint and stop, the second one ends the process at once; so does the
-//! first where there is nothing to keep.
+//! first while a folder is opened.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

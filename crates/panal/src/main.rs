@@ -1,6 +1,6 @@
 //! The `panal` command: reads the command line, does one thing, and ends with an exit code that says how it went.
 //!
-//! 0: done. 1: it failed, and one error on standard error says why. 2: the command line was wrong. 130: interrupted, checkpoint kept.
+//! 0: done. 1: it failed, and one error on standard error says why. 2: the command line was wrong. 130: interrupted.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;

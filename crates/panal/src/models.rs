@@ -55,7 +55,7 @@ fn fetch(arch: Arch, init: &str, console: &Console) -> Result<(String, std::path
                 "there are no ImageNet weights for {arch}; its own come with panal: use `--data insects`, or `init = \"{BUILTIN}\"`"
             );
         }
-        ids(&hub, arch)?
+        licensed(&hub, arch)?.into_iter().map(|(id, _)| id).collect()
     } else {
         let (entry, _) =
             hub.catalogue().find_weights(init).map_err(|error| anyhow!("there is no file {init}, and {error}"))?;
@@ -66,12 +66,7 @@ fn fetch(arch: Arch, init: &str, console: &Console) -> Result<(String, std::path
     Ok((first.clone(), fetched.path))
 }
 
-/// Weights of the catalogue for an architecture, those at hand first.
-fn ids(hub: &Hub, arch: Arch) -> Result<Vec<String>> {
-    Ok(hub.weights_for(arch.name())?.into_iter().map(|entry| entry.id.clone()).collect())
-}
-
-/// The same, or those that come with panal, each with its licence.
+/// Weights for an architecture, those at hand first, each with its licence.
 fn licensed(hub: &Hub, arch: Arch) -> Result<Vec<(String, String)>> {
     if arch == BUILTIN_ARCH {
         return Ok(vec![(BUILTIN.to_owned(), OWN_LICENCE.to_owned())]);

@@ -26,7 +26,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) keep_all: bool,
     /// Transforms that all will be asked for through; what no draw changes is made when they are decoded.
     pub(crate) views: &'a [Pipeline],
-    /// Bytes of images that are kept at most, and of what transforms made of them.
+    /// Bytes of images that are kept at most, and of what transforms made of them; less than [`CACHE_BYTES`] in tests alone.
     pub(crate) memory: usize,
 }
 

@@ -10,6 +10,8 @@ pub(crate) fn plainly(message: &str) -> String {
     };
     let wrong = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));
     match wrong.and_then(|wrong| wrong.rsplit_once(", expected ")) {
+        // The value of an enum without data is not told.
+        Some(("unit variant", expected)) => format!("must be {}", type_name(expected)),
         Some((found, expected)) => format!("must be {}, got {}", type_name(expected), value(found)),
         None => message.to_owned(),
     }
@@ -19,10 +21,11 @@ fn type_name(expected: &str) -> &str {
     match expected {
         "u8" => "a whole number in [0, 255]",
         "u32" => "a whole number in [0, 4294967295]",
-        "u64" | "usize" => "a whole number, 0 or more",
+        "u64" | "usize" => "a whole number that is not negative",
         "i32" | "i64" => "a whole number",
         "f32" | "f64" => "a number",
         "a sequence" => "a list",
+        "string only" | "string or map" | "variant identifier" => "a string",
         _ if ["struct ", "internally tagged enum ", "a map"].iter().any(|kind| expected.starts_with(kind)) => "a table",
         other => other,
     }
@@ -58,13 +61,20 @@ mod tests {
         shift: i64,
         phases: Vec<u8>,
         inner: Option<Inner>,
+        word: Option<Word>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Word {
+        Head,
     }
 
     #[derive(Debug, serde::Deserialize)]
     #[serde(tag = "kind", rename_all = "snake_case")]
     #[expect(dead_code, reason = "read for its errors alone")]
     enum Inner {
-        Sgd { lr: f64 },
+        Sgd { lr: f64, word: Word },
     }
 
     fn said(change: (&str, &str)) -> String {
@@ -76,7 +86,8 @@ mod tests {
             ("graphs", "true"),
             ("shift", "1"),
             ("phases", "[1]"),
-            ("inner", "{ kind = 'sgd', lr = 1.0 }"),
+            ("inner", "{ kind = 'sgd', lr = 1.0, word = 'head' }"),
+            ("word", "'head'"),
         ];
         let lines = whole.map(|(key, value)| format!("{key} = {}\n", if key == change.0 { change.1 } else { value }));
         let table: toml::Table = lines.concat().parse().unwrap();
@@ -86,9 +97,9 @@ mod tests {
     #[test]
     fn a_wrong_value_is_named_with_what_it_must_be() {
         for (key, value, expected) in [
-            ("epochs", "'many'", "must be a whole number, 0 or more, got \"many\""),
-            ("epochs", "-3", "must be a whole number, 0 or more, got -3"),
-            ("epochs", "1.5", "must be a whole number, 0 or more, got 1.5"),
+            ("epochs", "'many'", "must be a whole number that is not negative, got \"many\""),
+            ("epochs", "-3", "must be a whole number that is not negative, got -3"),
+            ("epochs", "1.5", "must be a whole number that is not negative, got 1.5"),
             ("batch", "5000000000", "must be a whole number in [0, 4294967295], got 5000000000"),
             ("phases", "[256]", "must be a whole number in [0, 255], got 256"),
             ("phases", "3", "must be a list, got 3"),
@@ -99,6 +110,9 @@ mod tests {
             ("name", "[]", "must be a string, got a list"),
             ("name", "{}", "must be a string, got a table"),
             ("inner", "'sgd'", "must be a table, got \"sgd\""),
+            ("inner", "{ kind = 3 }", "must be a string, got 3"),
+            ("inner", "{ kind = 'sgd', lr = 1.0, word = 3 }", "must be a string, got 3"),
+            ("word", "1", "must be a string"),
         ] {
             assert_eq!(said((key, value)), expected, "{key} = {value}");
         }
@@ -107,6 +121,7 @@ mod tests {
     #[test]
     fn other_messages_stay_as_they_are() {
         assert_eq!(said(("inner", "{ kind = 'adam' }")), "unknown variant `adam`, expected `sgd`");
+        assert_eq!(said(("word", "'tail'")), "unknown variant `tail`, expected `head`");
         assert_eq!(plainly("missing field `epochs`\nin `row.phases`\n"), "missing field `epochs`");
         assert_eq!(plainly("must be in [1, 16384], got -5\n"), "must be in [1, 16384], got -5");
     }

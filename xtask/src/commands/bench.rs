@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// What to measure; everything if not given
     #[arg(value_enum, value_name = "SUITE")]
     suites: Vec<Name>,
-    /// A folder of another lab.py and pipeline.py to measure against, which take the words of those in xtask/peers and print lines of the same form (or PANAL_PEERS)
+    /// A folder of another lab.py and pipeline.py to measure against, with the arguments and the output of those in xtask/peers (or PANAL_PEERS)
     #[arg(long, value_name = "DIR", env = "PANAL_PEERS")]
     peer: Option<PathBuf>,
     /// A Python that has the peers' packages already; without it one is set up in the cache (some GB)
@@ -81,7 +81,8 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     // What a suite does without is not asked for.
     let wanted = |by: &[Name]| suites.iter().any(|suite| by.contains(suite));
     let photographs = wanted(&[Name::Pipeline, Name::Lab, Name::Photos, Name::Predict]);
-    let peers = peer::folder(args.peer.as_deref())?;
+    let given = args.peer.as_deref().filter(|_| wanted(&[Name::Pipeline, Name::Lab, Name::Photos]));
+    let peers = peer::folder(given)?;
     let binary = workspace::panal_binary()?;
     stages.begin("build", &run::build_detail(binary.exists()));
     process::run(libtorch.set_on(workspace::cargo().args(["build", "--release", "--package", "panal"])))?;
@@ -116,7 +117,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     stages.begin("measure", &format!("{rounds} rounds, panal and the peers in turn"));
     let versions = record::versions(&python, &libtorch.version)?;
     let mut named = vec![(python, "python3"), (scratch.path().to_owned(), "$TMPDIR/bench")];
-    named.extend(args.peer.is_some().then_some((peers, "$PANAL_PEERS")));
+    named.extend(given.map(|_| (peers, "$PANAL_PEERS")));
     let mut records = Vec::new();
     let record = |suite: &Suite, rows, programs: &[_]| -> Result<Record> {
         Ok(Record {

@@ -108,7 +108,8 @@ fn normalise(arguments: Arguments) {
 
 /// The gradient of what goes into an activation, from that of its result.
 fn back(gradient: f32, z: f32, [low, high]: [f32; 2]) -> f32 {
-    if z > low && z < high { gradient } else { 0.0 }
+    let shut = (z <= low && low > f32::NEG_INFINITY) || (z >= high && high < f32::INFINITY);
+    if shut { 0.0 } else { gradient }
 }
 
 fn parameter_gradients(arguments: Arguments) {

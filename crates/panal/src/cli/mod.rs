@@ -85,7 +85,7 @@ pub(crate) enum Command {
 /// Where a configuration comes from and what is changed in it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigArgs {
-    /// A built-in configuration, by name: tutorial, tuned, insects or backbone [default: tutorial; for the built-in insects, insects]
+    /// A built-in configuration, by name: tutorial, tuned, insects or backbone [default: tutorial; for a lab of the built-in insects, insects]
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     pub(crate) preset: Option<String>,
 
@@ -296,6 +296,14 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(value) if value > 0 => Ok(value),
         _ => Err("a whole number of at least 1".into()),
     }
+}
+
+/// What `panal WORDS --help` shows.
+#[cfg(test)]
+pub(crate) fn help(words: &[&str]) -> String {
+    let whole = <Cli as clap::CommandFactory>::command();
+    let mut command = words.iter().fold(whole, |command, word| command.find_subcommand(word).unwrap().clone());
+    command.render_long_help().to_string()
 }
 
 #[cfg(test)]

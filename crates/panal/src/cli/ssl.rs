@@ -62,14 +62,15 @@ pub(crate) struct PretrainArgs {
     pub(crate) tensorboard: Option<PathBuf>,
 }
 
-// What the protocols that train do is set one by one; the flags that mean no one of them are refused.
+// What each protocol that trains does is set by itself; flags that would mean all of them have no meaning here.
 #[derive(Debug, Args)]
 #[command(
     mut_arg("preset", |arg| arg.help("A built-in configuration, by name: evaluation [default: evaluation]")),
     mut_arg("sets", |arg| arg.help("Change any other setting, as in `--set knn.k=20`")),
     mut_arg("model", |arg| arg.hide(true)),
     mut_arg("lr", |arg| arg.hide(true)),
-    mut_arg("precision", |arg| arg.hide(true))
+    mut_arg("precision", |arg| arg.hide(true)),
+    mut_arg("checkpoint_every", |arg| arg.hide(true))
 )]
 pub(crate) struct SslEvalArgs {
     /// A folder of one folder a class, or one with `train` and `val` (or `test`) folders of such, or a data set by name (see `panal data`)

@@ -180,6 +180,14 @@ mod tests {
     }
 
     #[test]
+    fn help_names_every_preset() {
+        for words in [&["fewshot", "train"][..], &["fewshot", "eval"]] {
+            let help = crate::cli::help(words);
+            assert!(PRESETS.iter().all(|(name, _)| help.contains(name)), "{words:?}: {help}");
+        }
+    }
+
+    #[test]
     fn every_preset_takes_every_method() {
         use clap::ValueEnum;
         for (preset, _) in PRESETS {

@@ -192,3 +192,16 @@ fn resolve(mut table: Table) -> Result<Pretraining> {
     pretraining.check()?;
     Ok(pretraining)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_preset() {
+        for words in [&["ssl", "pretrain"][..], &["ssl", "compare"], &["ssl", "study"]] {
+            let help = crate::cli::help(words);
+            assert!(PRESETS.iter().all(|(name, _)| help.contains(name)), "{words:?}: {help}");
+        }
+    }
+}

@@ -28,7 +28,10 @@ pub(crate) fn run(args: &SslEvalArgs, global: &Global, console: &Console) -> Res
     let needed = largest_side(inits.iter().map(|init| (&init.name, &init.transform)))?;
     check_shorter_side(settings.shorter_side, needed)?;
     let plain = inits.iter().map(|init| Ok(init.transform.check()?)).collect::<Result<Vec<_>>>()?;
-    let mut transforms = Transforms { train: plain.clone(), eval: plain };
+    let mut transforms = Transforms { train: Vec::new(), eval: plain.clone() };
+    if args.protocols.iter().any(|protocol| protocol.is_on_features()) {
+        transforms.train = plain;
+    }
     if !args.protocols.iter().all(|protocol| protocol.is_on_features()) {
         for init in &inits {
             transforms.train.push(augmented(&init.transform)?.check()?);

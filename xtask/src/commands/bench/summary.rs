@@ -16,13 +16,20 @@ const END: &str = "<!-- end of benchmarks -->\n";
 pub(super) fn write(folder: &Path, readme: &Path) -> Result<()> {
     let records = record::last(folder)?;
     let rows = newest(&records);
+    // Since that day the opening counts.
+    let uncounted = rows.iter().any(|(record, _)| record.suite == Name::Lab && *record.date < *"2026-11-27");
+    let opening = if uncounted {
+        " Rows of `lab` do not count the opening of the images, in which panal decodes them."
+    } else {
+        ""
+    };
     let text = format!(
         "# Benchmarks\n\n\
          Panal beside the same work in Python (`cargo xtask bench`): the newest figures of every row. A row was measured on one machine, in turn with \
          its peers; rows are of different days and machines, which the records beside this file name with versions, commands and raw figures, so \
          ratios can be compared and other figures cannot. A ratio is to the best peer of the same round: the median over the rounds, and the \
          extremes, which are the same where there was one round. More than 1 is better than the peer, in memory too; `asked` is the ratio that \
-         panal set itself. Rows of the lab from before 2026-11-27 do not count the opening of the images. `photos` are rows of the lab \
+         panal set itself.{opening} `photos` are rows of the lab \
          on photographs of 12 megapixels; where they are reduced, panal does so once, and the peer reads them whole.\n\n{}",
         table(&rows, true)
     );

@@ -1,7 +1,7 @@
-"""Images a second of torchvision's transforms behind a DataLoader of 2 workers, one shuffled pass from files: python pipeline.py hymenoptera_data
+"""Images a second of torchvision's transforms behind a DataLoader of 2 workers, from files: python pipeline.py hymenoptera_data
 
-On PIL images, and on tensors by torchvision's own decoder and its transforms v2. Of SimCLR, an image is two views. The workers are started by a
-pass before that, which does not count.
+On PIL images, and on tensors by torchvision's own decoder and its transforms v2. Of SimCLR, an image is two views. The second of
+two shuffled passes counts: the first starts the workers.
 """
 
 import sys

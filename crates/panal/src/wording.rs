@@ -10,7 +10,7 @@ pub(crate) fn plainly(message: &str) -> String {
     };
     let wrong = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));
     match wrong.and_then(|wrong| wrong.rsplit_once(", expected ")) {
-        // The value of an enum without data is not told.
+        // Of an enum's value that is no name, toml does not tell which it is.
         Some(("unit variant", expected)) => format!("must be {}", type_name(expected)),
         Some((found, expected)) => format!("must be {}, got {}", type_name(expected), value(found)),
         None => message.to_owned(),
@@ -26,6 +26,7 @@ fn type_name(expected: &str) -> &str {
         "f32" | "f64" => "a number",
         "a sequence" => "a list",
         "string only" | "string or map" | "variant identifier" => "a string",
+        "newtype variant" | "struct variant" => "a table, as in `{ NAME = { ... } }`",
         _ if ["struct ", "internally tagged enum ", "a map"].iter().any(|kind| expected.starts_with(kind)) => "a table",
         other => other,
     }
@@ -62,6 +63,14 @@ mod tests {
         phases: Vec<u8>,
         inner: Option<Inner>,
         word: Option<Word>,
+        size: Option<Size>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    #[expect(dead_code, reason = "read for its errors alone")]
+    enum Size {
+        Fixed(Vec<u8>),
     }
 
     #[derive(Debug, serde::Deserialize)]
@@ -88,6 +97,7 @@ mod tests {
             ("phases", "[1]"),
             ("inner", "{ kind = 'sgd', lr = 1.0, word = 'head' }"),
             ("word", "'head'"),
+            ("size", "{ fixed = [1] }"),
         ];
         let lines = whole.map(|(key, value)| format!("{key} = {}\n", if key == change.0 { change.1 } else { value }));
         let table: toml::Table = lines.concat().parse().unwrap();
@@ -113,6 +123,7 @@ mod tests {
             ("inner", "{ kind = 3 }", "must be a string, got 3"),
             ("inner", "{ kind = 'sgd', lr = 1.0, word = 3 }", "must be a string, got 3"),
             ("word", "1", "must be a string"),
+            ("size", "'fixed'", "must be a table, as in `{ NAME = { ... } }`"),
         ] {
             assert_eq!(said((key, value)), expected, "{key} = {value}");
         }

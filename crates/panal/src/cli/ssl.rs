@@ -62,7 +62,7 @@ pub(crate) struct PretrainArgs {
     pub(crate) tensorboard: Option<PathBuf>,
 }
 
-// What each protocol that trains does is set by itself; flags that would mean all of them have no meaning here.
+// What each protocol that trains does is set by itself; flags that would mean all of them have no meaning here, and no checkpoint is kept.
 #[derive(Debug, Args)]
 #[command(
     mut_arg("preset", |arg| arg.help("A built-in configuration, by name: evaluation [default: evaluation]")),

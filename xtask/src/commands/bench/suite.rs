@@ -196,7 +196,7 @@ fn pipeline(tools: &Tools) -> Suite {
         ("supervised", &["sup pil", "sup v2 tensor", "sup dali"], 1.8),
         ("simclr", &["simclr2 pil", "simclr2 v2 tensor"], 5.0),
     ] {
-        // From files the first pass is what counts, as it is with the peers.
+        // From files panal's first pass counts, in which its threads start; of the peers the second.
         for (place, asked, flags) in
             [("files", from_files, &["--passes", "1"][..]), ("memory", 8.0, &["--passes", "5", "--cached"])]
         {

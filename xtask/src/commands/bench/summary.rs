@@ -16,10 +16,9 @@ const END: &str = "<!-- end of benchmarks -->\n";
 pub(super) fn write(folder: &Path, readme: &Path) -> Result<()> {
     let records = record::last(folder)?;
     let rows = newest(&records);
-    // Since that day the opening counts.
     let uncounted = rows.iter().any(|(record, _)| record.suite == Name::Lab && *record.date < *"2026-11-27");
     let opening = if uncounted {
-        " Rows of `lab` do not count the opening of the images, in which panal decodes them."
+        "Rows of `lab` from before 2026-11-27 do not count the opening of the images, in which panal decodes them.\n"
     } else {
         ""
     };
@@ -29,13 +28,14 @@ pub(super) fn write(folder: &Path, readme: &Path) -> Result<()> {
          its peers; rows are of different days and machines, which the records beside this file name with versions, commands and raw figures, so \
          ratios can be compared and other figures cannot. A ratio is to the best peer of the same round: the median over the rounds, and the \
          extremes, which are the same where there was one round. More than 1 is better than the peer, in memory too; `asked` is the ratio that \
-         panal set itself.{opening} `photos` are rows of the lab \
-         on photographs of 12 megapixels; where they are reduced, panal does so once, and the peer reads them whole.\n\n{}",
+         panal set itself. `photos` are rows of the lab \
+         on photographs of 12 megapixels; where they are reduced, panal does so once, and the peer reads them whole.\n\n{}\n{opening}",
         table(&rows, true)
     );
     files::write(&folder.join("README.md"), &text)?;
+    let front = format!("{}\n{opening}", table(&rows, false));
     let whole = fs::read_to_string(readme).with_context(|| format!("cannot read {}", readme.display()))?;
-    files::write(readme, &between(&whole, &table(&rows, false)).context("the README has no place for the benchmarks")?)
+    files::write(readme, &between(&whole, &front).context("the README has no place for the benchmarks")?)
 }
 
 /// The newest comparison of every row, in the order of the suites and in that in which their rows were first measured; steps by their size.

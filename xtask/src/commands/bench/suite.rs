@@ -196,9 +196,9 @@ fn pipeline(tools: &Tools) -> Suite {
         ("supervised", &["sup pil", "sup v2 tensor", "sup dali"], 1.8),
         ("simclr", &["simclr2 pil", "simclr2 v2 tensor"], 5.0),
     ] {
-        // From files panal's first pass counts, in which its threads start; of the peers the second.
+        // The median of the passes counts, as with the peers.
         for (place, asked, flags) in
-            [("files", from_files, &["--passes", "1"][..]), ("memory", 8.0, &["--passes", "5", "--cached"])]
+            [("files", from_files, &["--passes", "3"][..]), ("memory", 8.0, &["--passes", "5", "--cached"])]
         {
             let name = format!("{transform}, from {place}");
             // The peers have two workers.

@@ -111,8 +111,10 @@ fn what_is_not_one_thing_is_not_averaged() {
     assert!(said.code == Some(1) && said.err.contains("--init random is given twice"), "{}", said.err);
     let said = judge(&[&first], &["--set", "shorter_side=15"]);
     assert!(said.code == Some(1) && said.err.contains("shorter_side must be at least 16"), "{}", said.err);
-    let said = judge(&[&first], &["--lr", "0.1"]);
-    assert!(said.code == Some(1) && said.err.contains("--lr has no meaning here"), "{}", said.err);
+    for (flag, value) in [("--lr", "0.1"), ("--checkpoint-every", "30")] {
+        let said = judge(&[&first], &[flag, value]);
+        assert!(said.code == Some(1) && said.err.contains(&format!("{flag} has no meaning here")), "{}", said.err);
+    }
     let said = judge(&[&first, "pixels"], &["--protocol", "finetune"]);
     assert!(said.code == Some(1) && said.err.contains("pixels have no backbone"), "{}", said.err);
     let said = judge(&["random:resnet10_w24"], &["--seed", "18446744073709551615"]);

@@ -4,6 +4,7 @@ mod run_log;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,7 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 pub(crate) use run_log::RunLog;
 
 use crate::cli::Global;
-use crate::interrupt;
+use crate::interrupt::{self, Watch};
 
 /// Standard error, shared by bars and log lines.
 #[derive(Clone)]
@@ -74,9 +75,8 @@ impl Console {
     }
 
     /// A bar over `len` things while `work` is done, which calls what it is handed after each, from any thread; a line
-    /// now and then where there are no bars. Ctrl-C ends the process.
+    /// now and then where there are no bars.
     pub(crate) fn watch<T>(&self, what: &str, len: usize, work: impl FnOnce(&(dyn Fn() + Sync)) -> T) -> T {
-        let _at_once = interrupt::at_once();
         tracing::debug!("{what}, {len} in all");
         let bar = self.bar(len as u64, "{msg} {bar:24} {pos}/{len} {eta} left");
         bar.set_message(what.to_owned());
@@ -153,12 +153,13 @@ impl Write for Console {
 pub(crate) struct HubProgress<'a> {
     console: &'a Console,
     bar: std::cell::RefCell<Option<ProgressBar>>,
+    stop: Watch,
 }
 
 impl Console {
     /// A watcher of one fetch.
     pub(crate) fn hub_progress(&self) -> HubProgress<'_> {
-        HubProgress { console: self, bar: std::cell::RefCell::default() }
+        HubProgress { console: self, bar: std::cell::RefCell::default(), stop: interrupt::watch() }
     }
 }
 
@@ -200,7 +201,7 @@ impl panal_hub::Progress for HubProgress<'_> {
     }
 
     fn cancelled(&self) -> bool {
-        interrupt::stop().load(std::sync::atomic::Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed)
     }
 }
 

@@ -28,13 +28,14 @@ pub(crate) fn run(args: &ExplainArgs, global: &Global, console: &Console) -> Res
     }
     let class = args.class.as_deref().map(|name| known(name, &saved)).transpose()?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    let stop = interrupt::watch();
     // Pictures take their places together, once the last is made.
     let staged = tempfile::Builder::new().prefix(".unfinished-").tempdir_in(&args.out);
     let staged = staged.with_context(|| format!("cannot write in {}", args.out.display()))?;
     let (mut names, mut said) = (HashSet::new(), Vec::new());
     let bar = console.bar(files.len() as u64, "{bar:24} {pos}/{len} images, {per_sec}, {eta} left");
     for (done, paths) in files.chunks(BATCH).enumerate() {
-        if interrupt::stop().load(Ordering::Relaxed) {
+        if stop.load(Ordering::Relaxed) {
             return Err(TrainError::Interrupted { steps: done as u64, checkpoint: None }.into());
         }
         let mut images = Vec::new();

@@ -30,13 +30,11 @@ pub(crate) fn run(args: &LabArgs, global: &Global, console: &Console) -> Result<
     data.mind_memory(config::largest_side(&lab.augment)?, &transforms)?;
     let device = device::choose(global)?;
     device::mind(device, rows.iter().flat_map(|(_, row)| &row.phases).map(|phase| phase.precision));
-    let mut runner = Runner::new(&lab, &data, device, Metering::new(&args.energy, device)?, console);
+    let mut runner = Runner::new(&lab, &data, &args.config, device, Metering::new(&args.energy, device)?, console);
     runner.features_of = Some(lab.seed);
     runner.folds = args.folds;
     runner.threads = device::loader_threads(global);
-    runner.checkpoint_every = args.config.checkpoint_every;
     runner.tensorboard = args.tensorboard.as_deref();
-    runner.resume = args.config.resume;
 
     let journal = folder.join("runs.jsonl");
     let mut records = earlier(&journal, &lab, &runner)?;

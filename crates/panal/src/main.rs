@@ -38,6 +38,7 @@ mod wording;
 use std::process::ExitCode;
 
 use clap::Parser;
+use panal_hub::HubError;
 use panal_trainers::TrainError;
 
 use crate::cli::{Cli, Command};
@@ -53,7 +54,8 @@ fn main() -> ExitCode {
         Err(error) => {
             console.error(&error);
             let interrupted =
-                matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. } | TrainError::Stopped { .. }));
+                matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. } | TrainError::Stopped { .. }))
+                    || matches!(error.downcast_ref(), Some(HubError::Cancelled));
             ExitCode::from(if interrupted { 130 } else { 1 })
         }
     }

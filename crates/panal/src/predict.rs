@@ -50,10 +50,11 @@ pub(crate) fn run(args: &PredictArgs, global: &Global, console: &Console) -> Res
     let Saved { card, model, pipeline } = saved::read(&args.model, device)?;
     let network = Network { folded: model.into_folded()?, card, pipeline, device };
     let mut buffer = Vec::new();
+    let stop = interrupt::watch();
     let mut output = Output::open(args.out.as_deref(), format, args.top.min(network.card.classes.len()))?;
     let bar = console.bar(files.len() as u64, "{bar:24} {pos}/{len} images, {per_sec}, {eta} left");
     for (done, paths) in files.chunks(args.batch).enumerate() {
-        if interrupt::stop().load(Ordering::Relaxed) {
+        if stop.load(Ordering::Relaxed) {
             return Err(TrainError::Interrupted { steps: done as u64, checkpoint: None }.into());
         }
         for prediction in predict(&network, paths, args, &mut buffer)? {

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tch::Device;
 
 use crate::board::{self, Board};
+use crate::cli::ConfigArgs;
 use crate::config::{Lab, Row, is_default};
 use crate::console::{Console, RunLog};
 use crate::data::Data;
@@ -37,7 +38,7 @@ pub(crate) struct Runner<'a> {
     pub(crate) folds: Option<usize>,
     pub(crate) device: Device,
     pub(crate) threads: Option<usize>,
-    pub(crate) checkpoint_every: f64,
+    pub(crate) checkpoint_every: Duration,
     pub(crate) resume: bool,
     /// Look at the trained network, for a page: at its mistakes, and with this seed at its features too.
     pub(crate) features_of: Option<u64>,
@@ -66,8 +67,15 @@ pub(crate) struct Trained {
 }
 
 impl<'a> Runner<'a> {
-    pub(crate) fn new(lab: &'a Lab, data: &'a Data, device: Device, metering: Metering, console: &'a Console) -> Self {
-        let (folds, threads, checkpoint_every, resume, initial) = (None, None, 30.0, false, HashMap::new());
+    pub(crate) fn new(
+        lab: &'a Lab,
+        data: &'a Data,
+        args: &ConfigArgs,
+        device: Device,
+        metering: Metering,
+        console: &'a Console,
+    ) -> Self {
+        let (folds, threads, initial) = (None, None, HashMap::new());
         let (features_of, tensorboard) = (None, None);
         Self {
             lab,
@@ -75,8 +83,8 @@ impl<'a> Runner<'a> {
             folds,
             device,
             threads,
-            checkpoint_every,
-            resume,
+            checkpoint_every: args.checkpoint_every(),
+            resume: args.resume,
             features_of,
             metering,
             console,
@@ -135,7 +143,7 @@ impl<'a> Runner<'a> {
             let mut network = self.network(row, seed, initial.as_ref())?;
             let checkpoint = CheckpointSpec {
                 path: folder.join(format!("checkpoint-{fold}.safetensors")),
-                every: Duration::from_secs_f64(self.checkpoint_every),
+                every: self.checkpoint_every,
                 fingerprint: self.fingerprint(row, seed, fold, initial.as_ref()),
                 resume: self.resume,
             };
@@ -148,7 +156,7 @@ impl<'a> Runner<'a> {
                 seed,
                 threads: self.threads,
                 checkpoint: Some(&checkpoint),
-                stop: interrupt::stop(),
+                stop: &interrupt::watch(),
             };
             let mut name = format!("{}/seed-{seed}", board::folder_of(index, &row.name));
             if splits.len() > 1 {

@@ -8,13 +8,16 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 use panal_report::{RUNNING, RunKind, RunningRecord, is_locked, open_run};
 
-use crate::{interrupt, record, unfinished};
+use crate::interrupt::{self, Watch};
+use crate::{record, unfinished};
 
 /// The mark. It stays where the run is interrupted, and goes with [`Running::finish`] or where nothing is left to go on with.
 pub(crate) struct Running {
     path: PathBuf,
     /// Locked, so that others can tell an interrupted run from one at work, however it ended.
     _file: File,
+    /// What is at work keeps what it has before ctrl-C ends it.
+    _stop: Watch,
     finished: bool,
 }
 
@@ -56,7 +59,7 @@ pub(crate) fn begin(folder: &Path, work: Work) -> Result<Running> {
         bail!("{}: it is locked already", path.display());
     }
     let file = file.persist(&path).with_context(failed)?;
-    Ok(Running { path, _file: file, finished: false })
+    Ok(Running { path, _file: file, _stop: interrupt::watch(), finished: false })
 }
 
 impl Running {
@@ -68,9 +71,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let stopped = interrupt::stop().load(std::sync::atomic::Ordering::Relaxed);
         let goes_on = || self.path.parent().and_then(open_run).is_some_and(|run| !run.checkpoints.is_empty());
-        if self.finished || !(stopped || goes_on()) {
+        if self.finished || !(interrupt::pressed() || goes_on()) {
             let _ = std::fs::remove_file(&self.path);
         }
     }

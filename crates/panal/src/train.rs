@@ -24,11 +24,9 @@ pub(crate) fn run(args: &TrainArgs, global: &Global, console: &Console) -> Resul
     data.mind_memory(config::largest_side(&lab.augment)?, &transforms)?;
     let device = device::choose(global)?;
     device::mind(device, row.phases.iter().map(|phase| phase.precision));
-    let mut runner = Runner::new(&lab, &data, device, Metering::new(&args.energy, device)?, console);
+    let mut runner = Runner::new(&lab, &data, &args.config, device, Metering::new(&args.energy, device)?, console);
     runner.threads = device::loader_threads(global);
-    runner.checkpoint_every = args.config.checkpoint_every;
     runner.tensorboard = args.tensorboard.as_deref();
-    runner.resume = args.config.resume;
 
     let work = Work {
         kind: panal_report::RunKind::Train,

@@ -7,6 +7,7 @@ mod runs;
 mod ssl;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use panal_tensor::{DeviceChoice, Precision};
@@ -118,13 +119,20 @@ pub(crate) struct ConfigArgs {
     #[arg(long)]
     pub(crate) skip_bad: bool,
 
-    /// Keep a checkpoint at least so often, in seconds; the end of an epoch too, unless that takes over a tenth of the time
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
-    pub(crate) checkpoint_every: f64,
+    /// Keep a checkpoint at least so often, in seconds; the end of an epoch too, unless that takes over a tenth of the time [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) checkpoint_every: Option<f64>,
 
     /// Go on where an interrupted run stopped
     #[arg(long)]
     pub(crate) resume: bool,
+}
+
+impl ConfigArgs {
+    /// The longest time from one checkpoint to the next.
+    pub(crate) fn checkpoint_every(&self) -> Duration {
+        Duration::from_secs_f64(self.checkpoint_every.unwrap_or(30.0))
+    }
 }
 
 #[derive(Debug, Args)]

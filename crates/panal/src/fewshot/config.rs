@@ -126,7 +126,7 @@ pub(crate) fn load(args: &FewshotStudyArgs, method: Option<FewshotMethod>, lr: O
         precision: None,
         sets: Vec::new(),
         skip_bad: args.skip_bad,
-        checkpoint_every: 0.0,
+        checkpoint_every: None,
         resume: false,
     };
     let (origin, mut table) = config::read_table(&plain, PRESETS, DEFAULT_PRESET, &lr.into_iter().collect::<Vec<_>>())?;

@@ -52,6 +52,7 @@ pub(crate) fn run(args: &FewshotCurveArgs, global: &Global, console: &Console) -
     let bank = encoder.bank(&data.images, "features")?;
     let split = encoder.split(&data.images);
 
+    let stop = interrupt::watch();
     let mut lines: Vec<ShotLine> = Vec::new();
     let mut details = Vec::new();
     // Accuracies of the first line, for each number of shots, that the others are held against.
@@ -62,14 +63,12 @@ pub(crate) fn run(args: &FewshotCurveArgs, global: &Global, console: &Console) -
         for (at, draw) in drawn.iter().enumerate() {
             let answer = |episodes: &[Episode]| -> Result<EpisodeScores> {
                 match &way {
-                    Way::Frozen(method, transform) => {
-                        Ok(evaluate_episodes(&bank, episodes, method, transform, interrupt::stop())?)
-                    }
+                    Way::Frozen(method, transform) => Ok(evaluate_episodes(&bank, episodes, method, transform, &stop)?),
                     Way::FineTuned(spec, most) => {
                         let mut tuner = FineTuner::new(encoder.network(), &split, *spec, args.seed, encoder.threads())?;
                         let mut log = RunLog::new(console, format!("fine-tuning, {} shots", draw.shots), &[]);
                         let episodes = &episodes[..episodes.len().min(*most)];
-                        Ok(tuner.evaluate(episodes, &mut log, interrupt::stop())?)
+                        Ok(tuner.evaluate(episodes, &mut log, &stop)?)
                     }
                 }
             };

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
         let images = FewShotImages::load(source, card.spec.network.side, card.spec.tone, device)?;
         let mut log = RunLog::episodes(console, format!("{} of seed {}", card.name, card.seed), 1);
         let mut answer = |episodes: &[Episode]| {
-            judge(&net, &images, episodes, &mut log, interrupt::stop())
+            judge(&net, &images, episodes, &mut log, &interrupt::watch())
                 .with_context(|| format!("in {}", path.display()))
         };
         let judged = answer(episodes)?;
@@ -102,8 +102,9 @@ type Floor = fn(&Episode, &dyn DataSource) -> Result<Vec<usize>, DataError>;
 
 fn judge_floor(label: Floor, episodes: &[Episode], source: &dyn DataSource, log: &mut dyn Log) -> Result<Judged> {
     let mut answers = Vec::with_capacity(episodes.len());
+    let stop = interrupt::watch();
     for episode in episodes {
-        if interrupt::stop().load(Ordering::Relaxed) {
+        if stop.load(Ordering::Relaxed) {
             return Err(TrainError::Stopped { done: answers.len(), of: episodes.len() }.into());
         }
         answers.push(label(episode, source)?);

@@ -61,7 +61,7 @@ pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -
         spec: &study.training,
         seed: args.seed,
         checkpoint: Some(&checkpoint),
-        stop: interrupt::stop(),
+        stop: &interrupt::watch(),
     };
     let board = Board::open(
         args.tensorboard.as_deref(),
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &FewshotTrainArgs, global: &Global, console: &Console) -
     let path = args.out.join("learner.safetensors");
     let card = Card { spec: spec.clone(), name: name.clone(), seed: args.seed, trained_on: digest.clone(), origin };
     learner::write(&path, &net, &card)?;
-    let judged = judge(&net, &test_images, &judging.list.episodes, &mut log, interrupt::stop())?;
+    let judged = judge(&net, &test_images, &judging.list.episodes, &mut log, &interrupt::watch())?;
     let interval = judged.interval()?;
     log.1.result("test/accuracy", interval.estimate);
     log.1.project(judging.images.as_ref(), &[], |chosen| Ok(net.features(&test_images, chosen)?))?;

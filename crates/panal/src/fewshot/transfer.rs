@@ -53,7 +53,7 @@ pub(super) fn standings(
         let bank = encoder.bank(&test.images, &format!("features of {init}"))?;
         for method in methods {
             let answer = |episodes: &[Episode]| -> Result<Judged> {
-                let scores = evaluate_episodes(&bank, episodes, method, &Transform::L2, interrupt::stop())
+                let scores = evaluate_episodes(&bank, episodes, method, &Transform::L2, &interrupt::watch())
                     .with_context(|| format!("--init {init}"))?;
                 let calibration_error = Some(scores.calibration.expected_error());
                 Ok(Judged { calibration_error, ..Judged::of(episodes, scores.predicted)? })

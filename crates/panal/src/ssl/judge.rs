@@ -147,7 +147,7 @@ impl Judge<'_> {
             seed,
             threads: self.threads,
             checkpoint: None,
-            stop: interrupt::stop(),
+            stop: &interrupt::watch(),
         };
         let mut log = self.log(init, seed, std::slice::from_ref(phase));
         let mut run = |network: &mut Classifier| transfer.run(network, &mut log);

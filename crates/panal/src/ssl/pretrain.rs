@@ -55,7 +55,7 @@ pub(crate) struct Pretrained {
 pub(crate) struct Bench<'a> {
     pub(crate) device: Device,
     pub(crate) threads: Option<usize>,
-    pub(crate) checkpoint_every: f64,
+    pub(crate) checkpoint_every: Duration,
     pub(crate) resume: bool,
     pub(crate) console: &'a Console,
     /// Where TensorBoard is told of the run.
@@ -68,7 +68,7 @@ impl<'a> Bench<'a> {
         Ok(Self {
             device: device::choose(global)?,
             threads: device::loader_threads(global),
-            checkpoint_every: args.checkpoint_every,
+            checkpoint_every: args.checkpoint_every(),
             resume: args.resume,
             console,
             tensorboard: None,
@@ -169,7 +169,7 @@ pub(crate) fn pretrain(
     let origin = origin(config, data, &digest, seed, bench);
     let checkpoint = CheckpointSpec {
         path: out.join("checkpoint.safetensors"),
-        every: Duration::from_secs_f64(bench.checkpoint_every),
+        every: bench.checkpoint_every,
         fingerprint: hex(&Sha256::digest(origin.to_string())),
         resume: bench.resume,
     };
@@ -251,7 +251,7 @@ impl Run<'_> {
             seed,
             threads: bench.threads,
             checkpoint: Some(checkpoint),
-            stop: interrupt::stop(),
+            stop: &interrupt::watch(),
         };
         let mut board = Board::open(bench.tensorboard, &format!("{}/seed-{seed}", config.name))?;
         let views = [config.views(), config.second().unwrap_or(config.views())];
@@ -304,7 +304,7 @@ impl Run<'_> {
             seed,
             threads: bench.threads,
             checkpoint: Some(checkpoint),
-            stop: interrupt::stop(),
+            stop: &interrupt::watch(),
         };
         let mut board = Board::open(bench.tensorboard, &format!("{}-supervised/seed-{seed}", config.name))?;
         board.show_views(train.as_ref(), &[config.views()], seed)?;

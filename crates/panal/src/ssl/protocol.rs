@@ -103,6 +103,9 @@ impl Settings {
                 );
             }
         }
+        if args.checkpoint_every.is_some() {
+            bail!("--checkpoint-every has no meaning here: what --out names is written after every judgement");
+        }
         let batch = args.batch.map(|batch| ("batch", Value::Integer(batch)));
         let (origin, table) = config::read_table(args, PRESETS, "evaluation", &batch.into_iter().collect::<Vec<_>>())?;
         Self::resolve(table).with_context(|| format!("in {origin}"))

@@ -330,10 +330,10 @@ fn an_interrupted_curve_ends_with_130() {
     let place = Place::new();
     let out = place.at("never");
     let mut command =
-        panal(&["fewshot", "curve", &place.at("support"), "--init", INIT, "--shots", "1", "--queries", "2"]);
+        panal(&["fewshot", "curve", &place.at("support"), "--init", INIT, "--shots", "1", "--queries", "2", "-v"]);
     // Logistic regression of so many episodes takes a minute and more.
-    let said =
-        interrupted_after(command.args(["--episodes", "50000", "--method", "logistic", "--out", &out]), "device: ");
+    let command = command.args(["--episodes", "50000", "--method", "logistic", "--out", &out]);
+    let said = interrupted_after(command, "features: of");
     assert_eq!(said.code, Some(130), "{}", said.err);
     assert!(said.err.contains("of 50000 episodes; nothing was written"), "{}", said.err);
     assert!(!Path::new(&out).exists());

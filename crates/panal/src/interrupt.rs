@@ -46,10 +46,17 @@ pub(crate) fn pressed() -> bool {
 pub(crate) fn install() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         if PRESSED.swap(true, Ordering::SeqCst) || WATCHES.load(Ordering::SeqCst) == 0 {
-            eprintln!("interrupted");
-            std::process::exit(INTERRUPTED);
+            end();
         }
         eprintln!("stopping after this step; press ctrl-C again to stop at once");
     })
     .context("cannot listen for ctrl-C")
+}
+
+/// Without what runs at a usual exit: it takes libtorch apart while other threads still compute.
+#[allow(unsafe_code)]
+fn end() -> ! {
+    eprintln!("interrupted");
+    // SAFETY: it ends the process and touches nothing of it.
+    unsafe { libc::_exit(INTERRUPTED) }
 }

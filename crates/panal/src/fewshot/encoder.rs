@@ -74,7 +74,9 @@ impl<'a> Encoder<'a> {
     pub(super) fn features(&self, images: &Arc<dyn DataSource>, what: &str) -> Result<Tensor> {
         let split = self.split(images);
         let mut log = RunLog::new(self.console, what.to_owned(), &[]);
-        Ok(panal_trainers::features(&self.network, &split, BATCH, self.threads, &mut log)?)
+        let features = panal_trainers::features(&self.network, &split, BATCH, self.threads, &mut log)?;
+        tracing::debug!("{what}: of {} images", images.len());
+        Ok(features)
     }
 
     /// The features with the images' classes.

@@ -147,6 +147,7 @@ impl Transfer<'_> {
             if let Some(tensors) = optimizer_state.take() {
                 optimizer.load_state(&tensors)?;
             }
+            self.stop_if_asked(&mut keeper, &state, model, &optimizer, [&last, &best])?;
             // Features that are computed once, or images that are kept.
             let started = Instant::now();
             let feed = self.feed(model, phase, log)?;
@@ -169,6 +170,7 @@ impl Transfer<'_> {
                     state.seconds.evaluate += both - fed;
                 }
             }
+            self.stop_if_asked(&mut keeper, &state, model, &optimizer, [&last, &best])?;
             let stream = stream.as_ref().filter(|_| phase.cuda_graphs);
             let mut again = Again::new(stream);
             // Frozen, so that it may be folded for the whole phase.
@@ -234,12 +236,9 @@ impl Transfer<'_> {
                         images,
                     });
                     state.tally(value, right, images, lr, &mut clock);
-                    let stop = self.stop.load(Ordering::Relaxed);
-                    if stop || (state.step < steps && keeper.is_due()) {
-                        keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept(&last, &best))?;
-                    }
-                    if stop {
-                        return Err(TrainError::Interrupted { steps: state.steps, checkpoint: keeper.path() });
+                    self.stop_if_asked(&mut keeper, &state, model, &optimizer, [&last, &best])?;
+                    if state.step < steps && keeper.is_due() {
+                        keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept([&last, &best]))?;
                     }
                 }
                 state.running.seconds += clock.elapsed().as_secs_f64();
@@ -262,12 +261,12 @@ impl Transfer<'_> {
                     break;
                 }
                 if keeper.is_worth_it() {
-                    keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept(&last, &best))?;
+                    keeper.save(&state, model.store(), Some(&optimizer), EVAL, kept([&last, &best]))?;
                 }
             }
             (state.phase, state.epoch) = (state.phase + 1, 0);
             if keeper.is_worth_it() {
-                keeper.save(&state, model.store(), None, EVAL, kept(&last, &best))?;
+                keeper.save(&state, model.store(), None, EVAL, kept([&last, &best]))?;
             }
         }
         model.set_trainable(Part::All)?;
@@ -288,6 +287,22 @@ impl Transfer<'_> {
             images: state.images,
             epochs: state.epochs,
         })
+    }
+
+    /// Where it was asked to stop, keeps a checkpoint and says so.
+    fn stop_if_asked(
+        &self,
+        keeper: &mut Checkpoint<'_>,
+        state: &State,
+        model: &Classifier,
+        optimizer: &Optimizer,
+        judged: [&Option<Tensor>; 2],
+    ) -> Result<(), TrainError> {
+        if !self.stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        keeper.save(state, model.store(), Some(optimizer), EVAL, kept(judged))?;
+        Err(TrainError::Interrupted { steps: state.steps, checkpoint: keeper.path() })
     }
 
     /// Everything that can be refused before the first image is loaded.
@@ -426,7 +441,7 @@ fn unrecorded(trouble: &TrainError) -> String {
 }
 
 /// What was predicted after the last epoch and after the best, where there was one.
-fn kept<'t>(last: &'t Option<Tensor>, best: &'t Option<Tensor>) -> Vec<(&'static str, &'t Tensor)> {
+fn kept([last, best]: [&Option<Tensor>; 2]) -> Vec<(&'static str, &Tensor)> {
     [("last", last), ("best", best)].into_iter().filter_map(|(name, tensor)| Some((name, tensor.as_ref()?))).collect()
 }
 

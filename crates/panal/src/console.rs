@@ -77,6 +77,7 @@ impl Console {
     /// A bar over `len` things while `work` is done, which calls what it is handed after each, from any thread; a line
     /// now and then where there are no bars.
     pub(crate) fn watch<T>(&self, what: &str, len: usize, work: impl FnOnce(&(dyn Fn() + Sync)) -> T) -> T {
+        interrupt::heed();
         tracing::debug!("{what}, {len} in all");
         let bar = self.bar(len as u64, "{msg} {bar:24} {pos}/{len} {eta} left");
         bar.set_message(what.to_owned());

@@ -342,8 +342,9 @@ fn write_sheet(file: &Path, global: &Global) -> Result<()> {
     if !["jpg", "jpeg", "png"].contains(&ending.as_str()) {
         bail!("--sheet must end in .jpg or .png, got {}", file.display());
     }
+    let sheet = contact_sheet(DRAWN_SEED, 3, 4)?;
     let place = unfinished::beside(file)?.into_temp_path();
-    contact_sheet(DRAWN_SEED, 3, 4)?.save(&place).with_context(|| format!("cannot write {}", file.display()))?;
+    sheet.save(&place).with_context(|| format!("cannot write {}", file.display()))?;
     place.persist(file).with_context(|| format!("cannot write {}", file.display()))?;
     if global.json {
         println!("{:#}", json!({ "sheet": file }));

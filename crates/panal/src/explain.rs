@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use image::{RgbImage, imageops};
 use panal_data::keyed_rng;
 use panal_trainers::TrainError;
+use rayon::prelude::*;
 use serde_json::{Value, json};
 use tch::{Device, Kind};
 
@@ -38,23 +39,23 @@ pub(crate) fn run(args: &ExplainArgs, global: &Global, console: &Console) -> Res
         if stop.load(Ordering::Relaxed) {
             return Err(TrainError::Interrupted { steps: done as u64, checkpoint: None }.into());
         }
+        let card = &saved.card;
+        let read: Vec<_> = paths.par_iter().map(|path| (path, card.read_image(path))).collect();
         let mut images = Vec::new();
-        for path in paths {
-            match saved.card.read_image(path) {
+        for (path, image) in read {
+            match image {
                 Ok(image) => images.push((path, image)),
                 Err(error) if args.skip_bad => tracing::warn!("left out: {error}"),
                 Err(error) => return Err(error.into()),
             }
         }
-        for explained in explain(&saved, &images, class)? {
-            let name = name(&explained, &saved.card.classes, &mut names);
-            let place = staged.path().join(&name);
-            explained
-                .picture
-                .save(&place)
-                .with_context(|| format!("cannot write {}", args.out.join(&name).display()))?;
-            said.push(explained.say(&saved.card.classes, &args.out.join(&name), global.json));
-        }
+        let explained = explain(&saved, &images, class)?;
+        let named: Vec<_> = explained.iter().map(|it| (it, name(it, &card.classes, &mut names))).collect();
+        named.par_iter().try_for_each(|(explained, name)| {
+            let saved = explained.picture.save(staged.path().join(name));
+            saved.with_context(|| format!("cannot write {}", args.out.join(name).display()))
+        })?;
+        said.extend(named.iter().map(|(it, name)| it.say(&card.classes, &args.out.join(name), global.json)));
         bar.inc(paths.len() as u64);
     }
     bar.finish_and_clear();

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::cli::Global;
 use crate::console::Console;
 use crate::data::OWN_LICENCE;
+use crate::interrupt;
 use crate::run::Initial;
 
 /// The name of the weights that come with panal.
@@ -63,6 +64,7 @@ fn fetch(arch: Arch, init: &str, console: &Console) -> Result<(String, std::path
     };
     let first = candidates.first().ok_or_else(|| anyhow!("the catalogue has no weights for {arch}"))?;
     let fetched = hub.weights(first, &console.hub_progress())?;
+    interrupt::heed();
     Ok((first.clone(), fetched.path))
 }
 

@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use tempfile::NamedTempFile;
 
+use crate::interrupt;
+
 /// A file beside `path`, with its ending, to be written and then moved there; gone where that does not happen.
 pub(crate) fn beside(path: &Path) -> Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -31,6 +33,7 @@ pub(crate) fn check_folder(folder: &Path) -> Result<()> {
 
 /// Puts `bytes` into the file at `path`, in place of what stood there, whole or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let _whole = interrupt::watch();
     let mut file = beside(path)?;
     let written = file.write_all(bytes).and_then(|()| file.as_file().sync_all());
     written.with_context(|| format!("cannot write {}", path.display()))?;

@@ -8,6 +8,12 @@ pub(crate) fn plainly(message: &str) -> String {
         Some((said, place)) if place.starts_with("in `") => said,
         _ => message,
     };
+    // Of a table in place of a name; where it has one key, that is held against the names.
+    match message {
+        "wanted exactly 1 element, found 0 elements" => return "must be one name, got an empty table".to_owned(),
+        "wanted exactly 1 element, more than 1 element" => return "must be one name, got a table of several".to_owned(),
+        _ => {}
+    }
     let wrong = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));
     match wrong.and_then(|wrong| wrong.rsplit_once(", expected ")) {
         // Of an enum's value that is no name, toml does not tell which it is.
@@ -123,6 +129,8 @@ mod tests {
             ("inner", "{ kind = 3 }", "must be a string, got 3"),
             ("inner", "{ kind = 'sgd', lr = 1.0, word = 3 }", "must be a string, got 3"),
             ("word", "1", "must be a string"),
+            ("word", "{}", "must be one name, got an empty table"),
+            ("word", "{ head = 1, tail = 2 }", "must be one name, got a table of several"),
             ("size", "'fixed'", "must be a table, as in `{ NAME = { ... } }`"),
         ] {
             assert_eq!(said((key, value)), expected, "{key} = {value}");

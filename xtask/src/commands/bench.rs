@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Rounds: each runs every program once, panal and the peers in turn
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Only rows of which the name has this in it
+    /// Only rows of which the name has this in it, a number as a whole (`batch 1` is not `batch 16`); may be said several times
     #[arg(long = "row", value_name = "TEXT")]
     rows: Vec<String>,
     /// One round of a few rows, held against the last records; says which fell, keeps no record
@@ -193,8 +193,15 @@ impl Args {
         if self.quick {
             return QUICK.contains(&(suite, row));
         }
-        self.rows.is_empty() || self.rows.iter().any(|text| row.contains(text.as_str()))
+        self.rows.is_empty() || self.rows.iter().any(|text| has(row, text))
     }
+}
+
+/// Whether `text` is in the name of a row, and no number goes on where it ends.
+fn has(row: &str, text: &str) -> bool {
+    let is_digit = |letter: Option<char>| letter.is_some_and(|letter| letter.is_ascii_digit());
+    let within = is_digit(text.chars().next_back());
+    row.match_indices(text).any(|(at, _)| !(within && is_digit(row[at + text.len()..].chars().next())))
 }
 
 /// The crates that have benches of their own.
@@ -202,4 +209,21 @@ fn with_benches() -> Result<Vec<String>> {
     let mut packages = workspace::metadata()?.packages;
     packages.retain(|package| package.targets.iter().any(|target| target.kind.iter().any(|kind| kind == "bench")));
     Ok(packages.into_iter().map(|package| package.name).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_named_by_a_part_of_its_name_with_whole_numbers() {
+        let row = "resnet18, training, batch 16, memory";
+        for text in ["resnet18", "training, batch 16", "batch 16, mem", "batch ", "memory", ", "] {
+            assert!(has(row, text), "{text}");
+        }
+        for text in ["batch 1", "resnet1", "batch 16, against", "Training"] {
+            assert!(!has(row, text), "{text}");
+        }
+        assert!(has("resnet18, batch 16 and batch 1", "batch 1"));
+    }
 }

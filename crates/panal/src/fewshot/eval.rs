@@ -1,6 +1,6 @@
 //! `panal fewshot eval`: several learners, frozen encoders, and floors that learn nothing, on the very same episodes.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -32,6 +32,7 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
         test.list.write(path, source)?;
     }
     let trained_on = train.digest()?;
+    let stop = interrupt::watch();
 
     let mut standings = Vec::new();
     for path in &args.learners {
@@ -45,8 +46,7 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
         let images = FewShotImages::load(source, card.spec.network.side, card.spec.tone, device)?;
         let mut log = RunLog::episodes(console, format!("{} of seed {}", card.name, card.seed), 1);
         let mut answer = |episodes: &[Episode]| {
-            judge(&net, &images, episodes, &mut log, &interrupt::watch())
-                .with_context(|| format!("in {}", path.display()))
+            judge(&net, &images, episodes, &mut log, &stop).with_context(|| format!("in {}", path.display()))
         };
         let judged = answer(episodes)?;
         let apart = test.apart.as_deref().map(answer).transpose()?;
@@ -66,8 +66,9 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
         }
         for (name, label) in floors.into_iter().skip(usize::from(blank.is_some())) {
             let mut log = RunLog::episodes(console, name.to_owned(), 1);
-            let judged = judge_floor(label, episodes, source, &mut log)?;
-            let apart = test.apart.as_deref().map(|apart| judge_floor(label, apart, source, &mut log)).transpose()?;
+            let judged = judge_floor(label, episodes, source, &mut log, &stop)?;
+            let apart =
+                test.apart.as_deref().map(|apart| judge_floor(label, apart, source, &mut log, &stop)).transpose()?;
             standings.push(Standing::fixed(name, judged, apart));
         }
     }
@@ -100,9 +101,14 @@ pub(crate) fn run(args: &FewshotEvalArgs, global: &Global, console: &Console) ->
 /// The label that something which learns nothing gives each query of an episode.
 type Floor = fn(&Episode, &dyn DataSource) -> Result<Vec<usize>, DataError>;
 
-fn judge_floor(label: Floor, episodes: &[Episode], source: &dyn DataSource, log: &mut dyn Log) -> Result<Judged> {
+fn judge_floor(
+    label: Floor,
+    episodes: &[Episode],
+    source: &dyn DataSource,
+    log: &mut dyn Log,
+    stop: &AtomicBool,
+) -> Result<Judged> {
     let mut answers = Vec::with_capacity(episodes.len());
-    let stop = interrupt::watch();
     for episode in episodes {
         if stop.load(Ordering::Relaxed) {
             return Err(TrainError::Stopped { done: answers.len(), of: episodes.len() }.into());

@@ -40,8 +40,10 @@ impl Judge<'_> {
         let (on_features, by_training): (Vec<_>, Vec<_>) =
             protocols.iter().copied().partition(|protocol| protocol.is_on_features());
         if !on_features.is_empty() {
+            interrupt::heed();
             let [train, eval] = self.banks(init, seed)?;
             for protocol in on_features {
+                interrupt::heed();
                 let clock = Instant::now();
                 let (predictions, l2) = match protocol {
                     Protocol::Knn => (knn(&train, &eval, &self.settings.knn)?, None),

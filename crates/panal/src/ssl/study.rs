@@ -179,6 +179,7 @@ pub(crate) fn run(args: &StudyArgs, global: &Global, console: &Console) -> Resul
             };
             let seconds = clock.elapsed().as_secs_f64();
             cells.push(Cell { row: row.clone(), column: column.clone(), seed, key, score, seconds });
+            let _both = interrupt::watch();
             unfinished::write(&file, format!("{:#}\n", json!(cells)).as_bytes())?;
             std::fs::remove_dir_all(&place).with_context(|| format!("cannot remove {}", place.display()))?;
         }

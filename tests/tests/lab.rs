@@ -4,11 +4,11 @@
 
 mod common;
 
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Place, interrupted_after, mirror, panal, run};
+use common::{Place, interrupted_after, mirror, panal, run, signalled_after};
 use image::RgbImage;
 use serde_json::Value;
 
@@ -108,20 +108,35 @@ fn records_stand_until_new_ones_take_their_place() {
 #[test]
 fn opening_a_folder_ends_at_once_when_it_is_interrupted() {
     let place = Place::new();
-    let many = place.path("many");
-    let first = place.path("image.png");
+    // One thread takes a quarter of a minute for them.
+    let mut command = panal(&["data"]);
+    let said = interrupted_after(command.arg(large_images(&place, 2000)).arg("-v"), "decoding many");
+    assert_eq!((said.code, said.out.as_str()), (Some(130), ""), "{}", said.err);
+    assert!(said.err.ends_with("interrupted\n"), "{}", said.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_terminal_that_closes_stops_nothing_under_nohup() {
+    let place = Place::new();
+    let plain = panal(&["data"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    let said = signalled_after(command.arg(large_images(&place, 200)).arg("-v"), "decoding many", "-HUP");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+}
+
+/// A folder `many` of so many images, all the same one, that take their time to decode.
+fn large_images(place: &Place, images: usize) -> PathBuf {
+    let (many, first) = (place.path("many"), place.path("image.png"));
     RgbImage::new(3000, 3000).save(&first).unwrap();
     for class in ["ants", "bees"].map(|class| many.join(class)) {
         std::fs::create_dir_all(&class).unwrap();
-        for number in 0..1000 {
+        for number in 0..images / 2 {
             std::fs::hard_link(&first, class.join(format!("{number}.png"))).unwrap();
         }
     }
-    // One thread takes a quarter of a minute for them.
-    let mut command = panal(&["data"]);
-    let said = interrupted_after(command.arg(&many).arg("-v"), "decoding many");
-    assert_eq!((said.code, said.out.as_str()), (Some(130), ""), "{}", said.err);
-    assert!(said.err.ends_with("interrupted\n"), "{}", said.err);
+    many
 }
 
 #[cfg(unix)]
@@ -146,7 +161,7 @@ fn ctrl_c_keeps_a_checkpoint_and_resume_goes_on() {
         assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be interrupted");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(interrupted.success());
     let ended = child.wait_with_output().unwrap();
     let err = String::from_utf8(ended.stderr).unwrap();

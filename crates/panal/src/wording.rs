@@ -11,7 +11,9 @@ pub(crate) fn plainly(message: &str) -> String {
     // Of a table in place of a name; where it has one key, that is held against the names.
     match message {
         "wanted exactly 1 element, found 0 elements" => return "must be one name, got an empty table".to_owned(),
-        "wanted exactly 1 element, more than 1 element" => return "must be one name, got a table of several".to_owned(),
+        "wanted exactly 1 element, more than 1 element" => {
+            return "must be one name, got a table of several".to_owned();
+        }
         _ => {}
     }
     let wrong = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));

@@ -41,6 +41,12 @@ pub fn run(command: &mut Command) -> Said {
 /// Starts `command`, sends it what ctrl-C does once it has said `words` on standard error, and returns how it ended.
 #[cfg(unix)]
 pub fn interrupted_after(command: &mut Command, words: &str) -> Said {
+    signalled_after(command, words, "-INT")
+}
+
+/// The same with another signal.
+#[cfg(unix)]
+pub fn signalled_after(command: &mut Command, words: &str, signal: &str) -> Said {
     use std::io::{BufRead, BufReader, Read};
     use std::process::Stdio;
 
@@ -51,7 +57,7 @@ pub fn interrupted_after(command: &mut Command, words: &str) -> Said {
         assert!(stderr.read_line(&mut err).unwrap() > 0, "it ended before it could be interrupted: {err}");
     }
     std::thread::sleep(std::time::Duration::from_millis(300));
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
     stderr.read_to_string(&mut err).unwrap();
     let Output { status, stdout, .. } = child.wait_with_output().unwrap();

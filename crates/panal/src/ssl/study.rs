@@ -21,7 +21,7 @@ use crate::cli::{Budget, ConfigArgs, Global, StudyArgs};
 use crate::console::Console;
 use crate::data::Data;
 use crate::run::hex;
-use crate::{config as lab_config, device, record, suggest, unfinished};
+use crate::{config as lab_config, device, interrupt, record, suggest, unfinished};
 
 /// The built-in studies: name and text.
 const STUDIES: &[(&str, &str)] = &[

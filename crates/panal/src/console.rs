@@ -46,6 +46,8 @@ impl Console {
             .with_writer(console.clone())
             .with_ansi(on_terminal)
             .with_target(global.verbose > 0)
+            // Where nobody reads, work goes on.
+            .log_internal_errors(false)
             .init();
         console
     }
@@ -59,10 +61,8 @@ impl Console {
     /// Says what went wrong, its causes on one line, its remedies below.
     pub(crate) fn error(&self, error: &anyhow::Error) {
         let _ = self.bars.clear();
-        eprintln!("error: {error:#}");
-        if let Some(remedy) = error.chain().find_map(remedy) {
-            eprintln!("  = {remedy}");
-        }
+        let remedy = error.chain().find_map(remedy).map(|remedy| format!("  = {remedy}\n")).unwrap_or_default();
+        let _ = write!(io::stderr(), "error: {error:#}\n{remedy}");
     }
 
     /// A bar over `len` things; invisible where standard error is no terminal.

@@ -40,20 +40,20 @@ fn has_line(said: &str, parts: &[&str]) {
 #[test]
 fn a_bar_says_epoch_loss_accuracy_speed_and_time_left() {
     let place = Place::new();
-    let long = ["--row", "1", "--seeds", "1", "--set", "row.0.phases.0.epochs=6"];
+    let long = ["--row", "1", "--seeds", "1", "--set", "row.0.phases.0.epochs=20"];
     let Some(said) = on_a_terminal(&place.lab(&long)) else { return };
     has_line(&said, &["decoding train", "/"]);
     has_line(&said, &["decoding val", "/"]);
     has_line(&said, &["all, seed 0", "=", "/3"]);
-    has_line(&said, &["epoch ", "/6, loss ", ", accuracy ", " images/s, ", " s left"]);
+    has_line(&said, &["epoch ", "/20, loss ", ", accuracy ", " images/s, ", " s left"]);
 
     let mut command = panal(&["ssl", "pretrain"]);
     command.arg(place.path("images")).args(["--preset", "study-cpu", "--out"]).arg(place.path("ssl"));
-    for set in ["simclr.epochs=6", "simclr.batch=4", "share=1.0"] {
+    for set in ["simclr.epochs=20", "simclr.batch=4", "share=1.0"] {
         command.args(["--set", set]);
     }
     let said = on_a_terminal(&command).unwrap();
-    has_line(&said, &["epoch ", "/6, loss ", ", top-1 ", " images/s, ", " s left"]);
+    has_line(&said, &["epoch ", "/20, loss ", ", top-1 ", " images/s, ", " s left"]);
 }
 
 #[test]

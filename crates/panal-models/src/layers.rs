@@ -167,7 +167,7 @@ pub(crate) struct BatchNorm {
     running_var: Tensor,
     num_batches_tracked: Tensor,
     spec: NormSpec,
-    /// Its kernels, on a CUDA device.
+    /// Its kernels.
     fused: Option<FusedNorm>,
 }
 
@@ -196,11 +196,19 @@ impl BatchNorm {
 
     /// Normalises with the batch's statistics, which also go into the running ones, then the activation.
     pub(crate) fn train(&self, x: &Tensor, activation: Activation) -> Result<Tensor, TchError> {
-        let fused = self.fused.as_ref().map(|fused| fused.train(x, self.layer(), activation)).transpose()?;
-        fused.flatten().map_or_else(|| apply(activation, self.train_alone(x)?), Ok)
+        if let Some(y) = self.train_fused(x, activation)? {
+            return Ok(y);
+        }
+        let z = if activation == Activation::None { None } else { self.train_fused(x, Activation::None)? };
+        apply(activation, z.map_or_else(|| self.train_alone(x), Ok)?)
     }
 
-    /// `relu(train(x) + shortcut)`, twice, for two uses: on a GPU their gradients are added where that costs nothing.
+    /// As one operation, where that can be had.
+    fn train_fused(&self, x: &Tensor, activation: Activation) -> Result<Option<Tensor>, TchError> {
+        Ok(self.fused.as_ref().map(|fused| fused.train(x, self.layer(), activation)).transpose()?.flatten())
+    }
+
+    /// `relu(train(x) + shortcut)`, twice, for two uses, whose gradients are added where that costs nothing.
     pub(crate) fn train_joined(&self, x: &Tensor, shortcut: &Tensor) -> Result<[Tensor; 2], TchError> {
         let fused = self.fused.as_ref().map(|fused| fused.train_joined(x, shortcut, self.layer())).transpose()?;
         let alone = || Ok(twice(apply(Activation::Relu, self.train_alone(x)?.f_add_(shortcut)?)?));

@@ -1,9 +1,9 @@
-//! Batch norm in training with what follows it, as one operation on a CUDA device. Which layers take it is the networks' business.
+//! Batch norm in training with what follows it, as one operation. Which layers take it is the networks' business.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::null_mut;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -46,8 +46,10 @@ pub struct NormLayer<'a> {
 }
 
 /// Batch norm as `torch.nn.BatchNorm2d` trains it, a shortcut's sum and an activation as one operation, of two kernels forward and two backward:
-/// libtorch's own are one after another, and most of what they take is the way to the GPU's memory and back. Sums are f32 and of one order, so
-/// that equal batches give equal results. There is no second derivative. A layer is computed on one stream at a time.
+/// libtorch's own are one after another, and most of what they take is the way to memory and back. Sums are of one order, however many threads
+/// compute, so that equal batches give equal results. There is no second derivative. A layer is computed on one stream at a time.
+///
+/// On a CUDA device it is for f32 and bf16; on a CPU, under Linux alone, for f32 and activations other than SiLU.
 #[derive(Debug)]
 pub struct FusedNorm {
     /// How many blocks have finished a sum, for each few channels; 0 between kernels.
@@ -55,13 +57,14 @@ pub struct FusedNorm {
 }
 
 impl FusedNorm {
-    /// For a layer of so many channels; `None` for a device that is not CUDA's.
+    /// For a layer of so many channels; `None` for a device that there are no kernels for.
     ///
     /// # Errors
     /// [`TchError`] where the device fails.
     pub fn new(channels: i64, device: Device) -> Result<Option<Self>, TchError> {
+        let has_kernels = device.is_cuda() || (device == Device::Cpu && host().is_some());
         let counters = || Tensor::f_zeros([channels], (Kind::Int, device));
-        Ok(if device.is_cuda() { Some(Self { counters: counters()? }) } else { None })
+        Ok(if has_kernels { Some(Self { counters: counters()? }) } else { None })
     }
 
     /// `activation(batch_norm(x))`; `None`, with nothing done, where kernels for it cannot be had: for elements or a shape that they are not
@@ -104,16 +107,22 @@ impl FusedNorm {
         activation: Activation,
     ) -> Result<Option<[Option<Tensor>; 2]>, TchError> {
         let alike = |other: &Tensor| (other.size(), other.kind(), other.device()) == (x.size(), x.kind(), x.device());
-        let (Device::Cuda(device), Some(element)) = (x.device(), Element::of(x.kind())) else { return Ok(None) };
+        let Some(element) = Element::of(x.kind()) else { return Ok(None) };
         if !fits(&x.size(), element) || !shortcut.is_none_or(alike) {
             return Ok(None);
         }
         let torch = |error: TensorError| TchError::Torch(error.to_string());
-        let _current = CurrentDevice::enter(device).map_err(torch)?;
-        match kernels(device, element, activation == Activation::Silu) {
-            Ok(kernels) => self.compute(kernels, x, shortcut, layer, activation).map(Some).map_err(torch),
-            Err(_) => Ok(None),
-        }
+        let silu = activation == Activation::Silu;
+        let (kernels, _current) = match x.device() {
+            // libtorch's own SiLU was faster where it was tried.
+            Device::Cpu if element == Element::F32 && !silu => (host(), None),
+            Device::Cuda(device) => {
+                let current = CurrentDevice::enter(device).map_err(torch)?;
+                (kernels(device, element, silu).ok(), Some(current))
+            }
+            _ => return Ok(None),
+        };
+        kernels.map(|kernels| self.compute(kernels, x, shortcut, layer, activation).map_err(torch)).transpose()
     }
 
     /// By these kernels, which are for such elements.
@@ -155,17 +164,20 @@ impl FusedNorm {
     }
 }
 
-/// Whether the kernels of [`FusedNorm`] can be had on a CUDA device for elements of this type; compiles them, in about a second, the first time.
+/// Whether the kernels of [`FusedNorm`] can be had on a device for elements of this type; for CUDA compiles them, in about a second, the first time.
 ///
 /// # Errors
 /// [`TensorError::Torch`] with the reason. Networks compute the same with libtorch's own kernels then, in more time.
 pub fn fused_norm_works(device: Device, kind: Kind) -> Result<(), TensorError> {
     let doing = "compile kernels of batch norm";
-    let (Device::Cuda(number), Some(element)) = (device, Element::of(kind)) else {
-        return Err(TchError::Torch(format!("there are none for {kind:?} on {}", device_name(device)))).doing(doing);
-    };
-    let _current = CurrentDevice::enter(number)?;
-    kernels(number, element, false).map(|_| ()).map_err(TchError::Torch).doing(doing)
+    match (device, Element::of(kind)) {
+        (Device::Cpu, Some(Element::F32)) if host().is_some() => Ok(()),
+        (Device::Cuda(number), Some(element)) => {
+            let _current = CurrentDevice::enter(number)?;
+            kernels(number, element, false).map(|_| ()).map_err(TchError::Torch).doing(doing)
+        }
+        _ => Err(TchError::Torch(format!("there are none for {kind:?} on {}", device_name(device)))).doing(doing),
+    }
 }
 
 /// Why kernels of [`FusedNorm`] that were asked for in this process could not be had, if so.
@@ -207,6 +219,22 @@ fn fits(shape: &[i64], element: Element) -> bool {
     (1..1 << 24).contains(&channels)
         && channels % i64::from(element.width()) == 0
         && rows.is_some_and(|rows| (2..1 << 30).contains(&rows))
+}
+
+/// Those of the CPU, by libtorch's threads, for activations other than SiLU.
+fn host() -> Option<&'static Kernels> {
+    static KERNELS: LazyLock<Option<Kernels>> = LazyLock::new(|| {
+        let mut kernels = [null_mut(); 4];
+        // SAFETY: it writes four addresses of functions, or nothing.
+        #[allow(unsafe_code)]
+        unsafe {
+            ffi::panal_host_kernels(kernels.as_mut_ptr());
+        }
+        let launch = ffi::panal_launch_on_host as *const c_void;
+        let there = kernels.iter().all(|kernel| !kernel.is_null());
+        there.then_some(Kernels { kernels, launch, processors: 1, width: Element::F32.width() })
+    });
+    KERNELS.as_ref()
 }
 
 const SOURCE: &str = concat!(include_str!("batch_norm.cu"), "\0");
@@ -280,11 +308,14 @@ mod ffi {
             kernels: *const Kernels,
             results: *mut *mut c_void,
         ) -> *mut c_char;
+
+        pub(super) fn panal_host_kernels(kernels: *mut *mut c_void);
+
+        /// Its address alone is taken.
+        pub(super) fn panal_launch_on_host();
     }
 }
 
-#[cfg(test)]
-mod host;
 #[cfg(test)]
 #[allow(clippy::print_stderr)] // a test that skips says so
 mod tests;

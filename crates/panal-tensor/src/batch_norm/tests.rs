@@ -1,9 +1,9 @@
-//! Batch norm held against libtorch's in double precision: by the kernels on a CUDA device, by their stand-ins on the CPU.
+//! Batch norm held against libtorch's in double precision: by the kernels of the CPU and, where there is one, of a CUDA device.
 
 use super::*;
 use crate::{DeviceChoice, DeviceGraph, SideStream, channels_last};
 
-/// The CPU, where `host` stands in for the kernels, and a CUDA device where there is one. There is neither but on Linux.
+/// The CPU, and a CUDA device where there is one. There are kernels on Linux alone.
 fn devices() -> Vec<Device> {
     let cuda = DeviceChoice::Cuda(0).resolve().ok();
     if cuda.is_none() {
@@ -42,13 +42,7 @@ impl Layer {
     }
 
     fn run(&self, x: &Tensor, shortcut: Option<&Tensor>, activation: Activation) -> Result<Vec<Tensor>, TchError> {
-        let results = match x.device() {
-            Device::Cpu => self
-                .fused
-                .compute(host::kernels(), x, shortcut, self.layer(), activation)
-                .map_err(|error| TchError::Torch(error.to_string()))?,
-            _ => self.fused.run(x, shortcut, self.layer(), activation)?.expect("kernels"),
-        };
+        let results = self.fused.run(x, shortcut, self.layer(), activation)?.expect("kernels");
         Ok(results.into_iter().flatten().collect())
     }
 }
@@ -139,8 +133,8 @@ fn results_and_gradients_are_those_of_libtorch_in_double_precision_on_cuda_too()
     for device in devices() {
         for (kind, tolerance) in [(Kind::Float, 2e-5), (Kind::BFloat16, 6e-3)] {
             for (shape, (activation, joined)) in SHAPES.into_iter().flat_map(|shape| CASES.map(|case| (shape, case))) {
-                let stands_in = kind == Kind::Float && activation != Activation::Silu;
-                if device.is_cuda() || stands_in {
+                let on_cpu = kind == Kind::Float && activation != Activation::Silu;
+                if device.is_cuda() || on_cpu {
                     compare(&leaf(shape, kind, device), tolerance, activation, joined);
                 }
             }
@@ -154,21 +148,45 @@ fn results_and_gradients_are_those_of_libtorch_in_double_precision_on_cuda_too()
 }
 
 #[test]
-fn cuda_variance_suffers_neither_from_a_mean_far_from_0_nor_from_an_unusual_first_row() {
-    let Some(device) = cuda() else { return };
+fn variance_suffers_neither_from_a_mean_far_from_0_nor_from_an_unusual_first_row_on_cuda_too() {
     tch::manual_seed(0);
-    let layer = Layer::new(8, device);
-    let x = leaf([16, 8, 28, 28], Kind::Float, device).detach() + 10_000.0;
-    let _ = x.narrow(0, 0, 1).narrow(2, 0, 1).narrow(3, 0, 1).fill_(9_955.0);
-    let _ = layer.run(&x, None, Activation::None).unwrap();
-    let var = x.to_kind(Kind::Double).transpose(0, 1).reshape([8, -1]).var_dim([1].as_slice(), true, false);
-    assert!(distance(&layer.tensors[3], &(0.9 + 0.1 * var)) < 5e-4);
+    for device in devices() {
+        let layer = Layer::new(8, device);
+        let x = leaf([16, 8, 28, 28], Kind::Float, device).detach() + 10_000.0;
+        let _ = x.narrow(0, 0, 1).narrow(2, 0, 1).narrow(3, 0, 1).fill_(9_955.0);
+        let _ = layer.run(&x, None, Activation::None).unwrap();
+        let var = x.to_kind(Kind::Double).transpose(0, 1).reshape([8, -1]).var_dim([1].as_slice(), true, false);
+        assert!(distance(&layer.tensors[3], &(0.9 + 0.1 * var)) < 5e-4);
+    }
 }
 
 #[test]
-fn what_is_no_number_stays_so_on_cuda() {
-    let Some(device) = cuda() else { return };
-    for value in [f64::NAN, f64::INFINITY] {
+fn results_do_not_depend_on_the_number_of_threads() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    tch::manual_seed(0);
+    // Rows of 3 channels' packs that no part, and no long row, divides.
+    let x = leaf([5, 12, 71, 67], Kind::Float, Device::Cpu);
+    let threads = tch::get_num_threads();
+    let [one, several] = [1, 3].map(|threads| {
+        tch::set_num_threads(threads);
+        let (x, layer) = (x.detach().set_requires_grad(true), Layer::new(12, Device::Cpu));
+        tch::no_grad(|| layer.tensors[..2].iter().for_each(|tensor| drop(tensor.shallow_clone().fill_(0.7))));
+        let y = layer.run(&x, None, Activation::Relu).unwrap().remove(0);
+        (&y * &y).sum(Kind::Float).backward();
+        [y.detach(), x.grad(), layer.tensors[0].grad(), layer.tensors[1].grad(), layer.tensors[3].shallow_clone()]
+    });
+    tch::set_num_threads(threads);
+    for (one, several) in one.iter().zip(&several) {
+        assert!(one.equal(several));
+    }
+}
+
+#[test]
+fn what_is_no_number_stays_so_on_cuda_too() {
+    let cases = devices().into_iter().flat_map(|device| [f64::NAN, f64::INFINITY].map(|value| (device, value)));
+    for (device, value) in cases {
         let layer = Layer::new(8, device);
         let x = leaf([2, 8, 3, 3], Kind::Float, device).detach();
         let _ = x.narrow(1, 5, 1).narrow(0, 1, 1).fill_(value);
@@ -290,21 +308,19 @@ fn second_derivatives_and_tensors_that_do_not_fit_are_refused_on_cuda_too() {
         assert!(other.run(&x, None, Activation::Relu).unwrap_err().to_string().contains("counters"));
 
         let refused = |x: &Tensor| layer.fused.train(x, layer.layer(), Activation::Relu).unwrap().is_none();
-        assert!(
-            refused(&x.to_kind(Kind::Double)) && refused(&x.reshape([36, 8])) && refused(&x.to_device(Device::Cpu))
-        );
+        assert!(refused(&x.to_kind(Kind::Double)) && refused(&x.reshape([36, 8])));
         assert!(layer.fused.train_joined(&x, &x.narrow(0, 0, 2), layer.layer()).unwrap().is_none());
         assert_eq!(layer.tensors[4].int64_value(&[]), 1, "what is refused changes nothing");
     }
 }
 
 #[test]
-fn cuda_kernels_can_be_had() {
-    let Some(device) = cuda() else {
-        assert!(FusedNorm::new(8, Device::Cpu).unwrap().is_none());
-        assert!(fused_norm_works(Device::Cpu, Kind::Float).is_err());
-        return;
-    };
+fn kernels_can_be_had_on_cuda_too() {
+    let there = cfg!(target_os = "linux");
+    assert_eq!(FusedNorm::new(8, Device::Cpu).unwrap().is_some(), there);
+    assert_eq!(fused_norm_works(Device::Cpu, Kind::Float).is_ok(), there);
+    assert!(fused_norm_works(Device::Cpu, Kind::BFloat16).is_err());
+    let Some(device) = cuda() else { return };
     for kind in [Kind::Float, Kind::BFloat16] {
         fused_norm_works(device, kind).unwrap();
     }

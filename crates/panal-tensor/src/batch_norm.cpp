@@ -1,4 +1,4 @@
-// Batch norm in training and what follows it, as one operation of libtorch's autograd: its memory, and the launches of batch_norm.cu.
+// Batch norm in training and what follows it, as one operation of libtorch's autograd: its memory, and the launches of batch_norm.cu, or on the CPU of batch_norm_host.cpp.
 
 #include "cuda.hpp"
 
@@ -19,7 +19,7 @@ extern "C" {
 // CUlaunchKernel's type: grid, block, shared memory, stream, parameters, none.
 using Launch = int (*)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void *, void **, void **);
 
-// What was compiled for a device; `width` is the number of elements of a pack of 16 bytes.
+// What was compiled for a device, or stands for it on the CPU; `width` is the number of elements of a pack of 16 bytes.
 struct PanalNormKernels {
     void *statistics, *normalise, *parameter_gradients, *input_gradients;
     Launch launch;
@@ -77,7 +77,7 @@ Grid grid(const at::Tensor &x, const PanalNormKernels &kernels, Division divisio
             static_cast<unsigned>(down)};
 }
 
-// The stream that is current; none on a CPU, where tests stand in for the kernels.
+// The stream that is current; none on a CPU.
 void *current_stream(const at::Tensor &x) {
     if (!x.is_cuda()) {
         return nullptr;
@@ -166,7 +166,7 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
     }
 
     static variable_list backward(AutogradContext *context, const variable_list &gradients) {
-        TORCH_CHECK(!at::GradMode::is_enabled(), "batch norm as one operation on a GPU has no second derivative");
+        TORCH_CHECK(!at::GradMode::is_enabled(), "batch norm as one operation has no second derivative");
         at::Tensor dy, also;
         for (const at::Tensor &gradient : gradients) {
             if (gradient.defined()) {

@@ -67,8 +67,8 @@ impl FusedNorm {
         Ok(if has_kernels { Some(Self { counters: counters()? }) } else { None })
     }
 
-    /// `activation(batch_norm(x))`; `None`, with nothing done, where kernels for it cannot be had: for elements or a shape that they are not
-    /// for, or where they cannot be compiled ([`fused_norm_trouble`]).
+    /// `activation(batch_norm(x))`; `None`, with nothing done, where kernels for it cannot be had: for elements, a shape or an activation that
+    /// they are not for, or where they cannot be compiled ([`fused_norm_trouble`]).
     ///
     /// # Shapes
     /// - `x`: `[N, C, H, W]` f32 or bf16 on the device, channels last (else it is copied)
@@ -274,7 +274,7 @@ struct Kernels {
     width: i32,
 }
 
-// SAFETY: handles of the driver and the address of its function, which all threads may use, and which live as long as the process.
+// SAFETY: handles of the driver and addresses of functions, which all threads may use, and which live as long as the process.
 #[allow(unsafe_code)]
 unsafe impl Send for Kernels {}
 #[allow(unsafe_code)]

@@ -18,7 +18,7 @@
 
 // Compiled with AVX2 and without; which of both runs is chosen when the program starts. Vectors of 512 bits were slower where they were tried.
 #define PANAL_VECTORS
-#if defined(__linux__) && defined(__x86_64__) && defined(__has_attribute)
+#if defined(__GLIBC__) && defined(__x86_64__) && defined(__has_attribute)
 #if __has_attribute(target_clones)
 #undef PANAL_VECTORS
 #define PANAL_VECTORS __attribute__((target_clones("avx2", "default")))
@@ -56,6 +56,8 @@ constexpr std::int64_t kPart = 1 << 14;
 constexpr std::int64_t kRows = 24;
 constexpr std::int64_t kParts = 64;
 constexpr std::int64_t kLong = 64;
+// Whether sums are taken from the end, and what follows them from the beginning, or the other way round.
+constexpr bool kSumsFromEnd = false;
 // Rows of which sums are f32; they are added to sums of doubles.
 constexpr std::int64_t kFloats = 256;
 
@@ -84,16 +86,17 @@ struct Matrix {
         return all;
     }
 
-    // Calls `work` with each part, on libtorch's threads.
-    template <typename Work>
+    // Calls `work` with each part, on libtorch's threads, each of which goes through its own from the first or from the last.
+    template <bool kFromEnd, typename Work>
     void each_part(Work work) const {
         at::Tensor places = at::empty({parts}, at::kByte);
         const char *begin = static_cast<const char *>(places.data_ptr());
         auto iterator = at::TensorIterator::nullary_op(places);
         iterator.for_each(
             [&](char **data, const std::int64_t *, std::int64_t size, std::int64_t lines) {
-                for (std::int64_t i = size * lines; i-- > 0;) {
-                    work(data[0] - begin + i);
+                const std::int64_t first = data[0] - begin, count = size * lines;
+                for (std::int64_t i = 0; i < count; ++i) {
+                    work(first + (kFromEnd ? count - 1 - i : i));
                 }
             },
             1);
@@ -114,14 +117,16 @@ template <typename Add>
 std::vector<double> sums(const Matrix &matrix, Add add) {
     const std::int64_t length = matrix.joined * matrix.channels, channels = matrix.channels;
     std::vector<double> of_parts(matrix.parts * 2 * channels);
-    matrix.each_part([&](std::int64_t part) {
+    matrix.each_part<kSumsFromEnd>([&](std::int64_t part) {
         double *const whole = of_parts.data() + part * 2 * channels;
         std::vector<float> some(2 * length);
         std::int64_t taken = 0;
         const auto drain = [&] {
-            for (std::int64_t i = 0; i < length; ++i) {
-                whole[i % channels] += some[i];
-                whole[channels + i % channels] += some[length + i];
+            for (std::int64_t row = 0; row < length; row += channels) {
+                for (std::int64_t i = 0; i < channels; ++i) {
+                    whole[i] += some[row + i];
+                    whole[channels + i] += some[length + row + i];
+                }
             }
             std::fill(some.begin(), some.end(), 0.0f);
             taken = 0;
@@ -258,7 +263,7 @@ void normalise(Arguments arguments) {
     const Norm norm(matrix, arguments.floats(5), arguments.floats(6), arguments.floats(7), arguments.floats(8));
     const float *center = norm.center.data(), *scale = norm.scale.data(), *offset = norm.offset.data();
     const Clamp clamp(arguments.get<Activation>(9));
-    matrix.each_part([&](std::int64_t part) {
+    matrix.each_part<!kSumsFromEnd>([&](std::int64_t part) {
         matrix.each_row(part, [&](std::int64_t at, std::int64_t length) {
             if (shortcut == nullptr) {
                 write_normal(length, x + at, center, scale, offset, clamp, y + at);
@@ -308,7 +313,7 @@ void input_gradients(Arguments arguments) {
         constant[i] *= scale[i] / rows;
         linear[i] *= scale[i] * inverse[i] / rows;
     }
-    matrix.each_part([&](std::int64_t part) {
+    matrix.each_part<!kSumsFromEnd>([&](std::int64_t part) {
         matrix.each_row(part, [&](std::int64_t at, std::int64_t length) {
             write_inputs(length, dy + at, x + at, center, scale, offset, constant.data(), linear.data(), clamp, dx + at);
         });

@@ -1,8 +1,8 @@
 // The kernels of batch_norm.cu on the CPU, by libtorch's own threads: the same steps over the same matrices, for f32 and activations that clamp.
 //
 // A matrix is divided into parts of whole rows, so many as its size asks for and never as there are threads, so that the sums and with them
-// the results are the same however many compute. Each thread goes through its parts of the second kernel from the end: what the first one read
-// last is still in the cache then. Where channels are few, several rows are taken as one long row.
+// the results are the same however many compute. In the second kernel each thread goes through its parts from the end: what it read last in the
+// first is still in the cache then. Where channels are few, several rows are taken as one long row.
 
 #include <cstdint>
 
@@ -56,8 +56,6 @@ constexpr std::int64_t kPart = 1 << 14;
 constexpr std::int64_t kRows = 24;
 constexpr std::int64_t kParts = 64;
 constexpr std::int64_t kLong = 64;
-// Whether sums are taken from the end, and what follows them from the beginning, or the other way round.
-constexpr bool kSumsFromEnd = false;
 // Rows of which sums are f32; they are added to sums of doubles.
 constexpr std::int64_t kFloats = 256;
 
@@ -117,7 +115,7 @@ template <typename Add>
 std::vector<double> sums(const Matrix &matrix, Add add) {
     const std::int64_t length = matrix.joined * matrix.channels, channels = matrix.channels;
     std::vector<double> of_parts(matrix.parts * 2 * channels);
-    matrix.each_part<kSumsFromEnd>([&](std::int64_t part) {
+    matrix.each_part<false>([&](std::int64_t part) {
         double *const whole = of_parts.data() + part * 2 * channels;
         std::vector<float> some(2 * length);
         std::int64_t taken = 0;
@@ -263,7 +261,7 @@ void normalise(Arguments arguments) {
     const Norm norm(matrix, arguments.floats(5), arguments.floats(6), arguments.floats(7), arguments.floats(8));
     const float *center = norm.center.data(), *scale = norm.scale.data(), *offset = norm.offset.data();
     const Clamp clamp(arguments.get<Activation>(9));
-    matrix.each_part<!kSumsFromEnd>([&](std::int64_t part) {
+    matrix.each_part<true>([&](std::int64_t part) {
         matrix.each_row(part, [&](std::int64_t at, std::int64_t length) {
             if (shortcut == nullptr) {
                 write_normal(length, x + at, center, scale, offset, clamp, y + at);
@@ -313,7 +311,7 @@ void input_gradients(Arguments arguments) {
         constant[i] *= scale[i] / rows;
         linear[i] *= scale[i] * inverse[i] / rows;
     }
-    matrix.each_part<!kSumsFromEnd>([&](std::int64_t part) {
+    matrix.each_part<true>([&](std::int64_t part) {
         matrix.each_row(part, [&](std::int64_t at, std::int64_t length) {
             write_inputs(length, dy + at, x + at, center, scale, offset, constant.data(), linear.data(), clamp, dx + at);
         });

@@ -1,5 +1,7 @@
 //! Batch norm held against libtorch's in double precision: by the kernels of the CPU and, where there is one, of a CUDA device.
 
+use std::ffi::{c_int, c_uint};
+
 use super::*;
 use crate::{DeviceChoice, DeviceGraph, SideStream, channels_last};
 
@@ -157,6 +159,69 @@ fn variance_suffers_neither_from_a_mean_far_from_0_nor_from_an_unusual_first_row
         let _ = layer.run(&x, None, Activation::None).unwrap();
         let var = x.to_kind(Kind::Double).transpose(0, 1).reshape([8, -1]).var_dim([1].as_slice(), true, false);
         assert!(distance(&layer.tensors[3], &(0.9 + 0.1 * var)) < 5e-4);
+    }
+}
+
+/// CUlaunchKernel's type.
+type Launch = extern "C" fn(
+    *mut c_void,
+    c_uint,
+    c_uint,
+    c_uint,
+    c_uint,
+    c_uint,
+    c_uint,
+    c_uint,
+    *mut c_void,
+    *const *const usize,
+    *const c_void,
+) -> c_int;
+
+/// Looks at what kernels of a GPU rely on, then launches those of the CPU.
+#[allow(clippy::too_many_arguments, unsafe_code)]
+extern "C" fn look(
+    kernel: *mut c_void,
+    across: c_uint,
+    down: c_uint,
+    deep: c_uint,
+    packs: c_uint,
+    rows: c_uint,
+    layers: c_uint,
+    shared: c_uint,
+    stream: *mut c_void,
+    arguments: *const *const usize,
+    more: *const c_void,
+) -> c_int {
+    assert!(stream.is_null() && across > 0 && down > 0 && packs * rows == 256 && packs <= 8);
+    let host = host().expect("kernels");
+    let matrices = [1, 3, 5, 3][host.kernels.iter().position(|known| *known == kernel).expect("a kernel")];
+    for number in 0..matrices {
+        // SAFETY: so many arguments, from the first, are addresses.
+        let address = unsafe { **arguments.add(number) };
+        assert!(address.is_multiple_of(16), "argument {number}");
+    }
+    // SAFETY: it is a function of this type.
+    let launch: Launch = unsafe { std::mem::transmute(host.launch) };
+    launch(kernel, across, down, deep, packs, rows, layers, shared, stream, arguments, more)
+}
+
+#[test]
+fn kernels_are_given_whole_blocks_and_packs() {
+    let Some(host) = host() else { return };
+    let looked_at: &Kernels =
+        Box::leak(Box::new(Kernels { kernels: host.kernels, launch: look as *const c_void, processors: 3, width: 4 }));
+    for shape in SHAPES {
+        let [n, channels, height, width] = shape;
+        let elements = n * channels * height * width;
+        // An address that is no multiple of 16.
+        let apart = Tensor::randn([1 + elements], (Kind::Float, Device::Cpu)).narrow(0, 1, elements);
+        let x = apart.view([n, height, width, channels]).permute([0, 3, 1, 2]).set_requires_grad(true);
+        for shortcut in [None, Some(&x)] {
+            let layer = Layer::new(channels, Device::Cpu);
+            let results = layer.fused.compute(looked_at, &x, shortcut, layer.layer(), Activation::Relu).unwrap();
+            let sums = results.iter().flatten().map(|y| y.sum(Kind::Float));
+            sums.reduce(|one, other| one + other).unwrap().backward();
+        }
     }
 }
 

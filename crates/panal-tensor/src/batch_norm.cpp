@@ -165,12 +165,14 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
         return {y, same};
     }
 
-    static variable_list backward(AutogradContext *context, const variable_list &gradients) {
+    // The gradients are let go as soon as they have been read: with a residual block's two, memory is needed most here.
+    static variable_list backward(AutogradContext *context, variable_list &gradients) {
         TORCH_CHECK(!at::GradMode::is_enabled(), "batch norm as one operation has no second derivative");
         at::Tensor dy, also;
-        for (const at::Tensor &gradient : gradients) {
+        for (at::Tensor &gradient : gradients) {
             if (gradient.defined()) {
                 (dy.defined() ? also : dy) = in_packs(gradient);
+                gradient.reset();
             }
         }
         if (!dy.defined()) {
@@ -194,6 +196,10 @@ struct BatchNorm : torch::autograd::Function<BatchNorm> {
         launch(*kernels, kernels->parameter_gradients, x, sums, data(dy), data(also), data(x), data(y), data(dz), rows, packs,
                data(sums_of_blocks), data(saved[6]), data(mean), data(inverse), data(weight), data(bias), activation, data(dweight),
                data(dbias));
+        if (dz.defined()) {
+            dy.reset();
+            also.reset();
+        }
         at::Tensor dx;
         if (context->needs_input_grad(0)) {
             dx = at::empty_like(x);

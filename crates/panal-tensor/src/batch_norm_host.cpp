@@ -35,7 +35,7 @@ struct Activation {
     float low, high;
 };
 
-// Holds values between two bounds: none, ReLU, ReLU6. Where there is none on the way back it is no number, which nothing lies beyond.
+// Holds values between two bounds: none, ReLU, ReLU6. `shut` and `full` are no numbers where there is no bound, so that nothing lies beyond.
 struct Clamp {
     float low, high, shut, full;
 

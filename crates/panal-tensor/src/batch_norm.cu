@@ -34,11 +34,26 @@ __device__ void unpack(const Pack &pack, float (&values)[kWidth]) {
     }
 }
 
+// Two elements in a word, each rounded to the nearest.
+__device__ unsigned int word(float low, float high) {
+#if __CUDA_ARCH__ >= 800
+    unsigned int both;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+#else
+    const auto rounded = [](float value) {
+        const unsigned int bits = __float_as_uint(value);
+        return value != value ? 0x7fffu : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    };
+    return rounded(low) | rounded(high) << 16;
+#endif
+}
+
 __device__ Pack packed(const float (&values)[kWidth]) {
     Pack pack;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-        asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pack.words[i]) : "f"(values[2 * i + 1]), "f"(values[2 * i]));
+        pack.words[i] = word(values[2 * i], values[2 * i + 1]);
     }
     return pack;
 }

@@ -1,31 +1,92 @@
-//! Batch norm held against libtorch's in double precision: by the kernels of the CPU and, where there is one, of a CUDA device.
+//! Batch norm held against libtorch's in double precision: by the kernels of the CPU, by those of a GPU run on the CPU and, where there is one,
+//! on a CUDA device.
 
 use std::ffi::{c_int, c_uint};
+use std::process::Command;
+
+use libloading::Library;
 
 use super::*;
 use crate::{DeviceChoice, DeviceGraph, SideStream, channels_last};
 
-/// The CPU, and a CUDA device where there is one. There are kernels on Linux alone.
-fn devices() -> Vec<Device> {
-    let cuda = DeviceChoice::Cuda(0).resolve().ok();
-    if cuda.is_none() {
-        eprintln!("skipped on CUDA: no device");
+/// By which kernels a layer is computed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum By {
+    Cpu,
+    /// `batch_norm.cu` with `batch_norm/emulated.cpp`, on the CPU.
+    Emulated,
+    Cuda(Device),
+}
+
+impl By {
+    /// All that there are here: on Linux alone, and on a CUDA device where there is one.
+    fn all() -> Vec<Self> {
+        if !cfg!(target_os = "linux") {
+            return Vec::new();
+        }
+        [Self::Cpu, Self::Emulated].into_iter().chain(cuda().map(Self::Cuda)).collect()
     }
-    [cfg!(target_os = "linux").then_some(Device::Cpu), cuda].into_iter().flatten().collect()
+
+    fn device(self) -> Device {
+        match self {
+            Self::Cpu | Self::Emulated => Device::Cpu,
+            Self::Cuda(device) => device,
+        }
+    }
+
+    fn has(self, kind: Kind, activation: Activation) -> bool {
+        self != Self::Cpu || (kind == Kind::Float && activation != Activation::Silu)
+    }
 }
 
 fn cuda() -> Option<Device> {
-    devices().pop().filter(|device| device.is_cuda())
+    let device = DeviceChoice::Cuda(0).resolve().ok();
+    if device.is_none() {
+        eprintln!("skipped on CUDA: no device");
+    }
+    device
+}
+
+/// The kernels of a GPU, compiled for the CPU.
+fn emulated(element: Element, silu: bool) -> &'static Kernels {
+    static KNOWN: Mutex<Option<HashMap<(Element, bool), &Kernels>>> = Mutex::new(None);
+    let compiled = || {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kernels.so");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/batch_norm/emulated.cpp");
+        let mut compiler = Command::new(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
+        compiler.args(["-std=c++17", "-O2", "-w", "-shared", "-fPIC", source, "-o"]).arg(&path);
+        compiler.args((element == Element::Bf16).then_some("-DBF16")).args(silu.then_some("-DSILU"));
+        assert!(compiler.status().unwrap().success(), "{compiler:?}");
+        let mut kernels = [null_mut(); 4];
+        // SAFETY: the file has these two, of these types; it stays open for good.
+        #[allow(unsafe_code)]
+        let launch = unsafe {
+            let library = Library::new(&path).unwrap();
+            let ask = *library.get::<extern "C" fn(*mut *mut c_void)>("emulated_kernels").unwrap();
+            let launch = *library.get::<*const c_void>("emulated_launch").unwrap();
+            ask(kernels.as_mut_ptr());
+            std::mem::forget(library);
+            launch
+        };
+        let kernels: &'static Kernels =
+            Box::leak(Box::new(Kernels { kernels, launch, processors: 20, width: element.width() }));
+        kernels
+    };
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.get_or_insert_default().entry((element, silu)).or_insert_with(compiled)
 }
 
 /// A layer's weight, bias, running mean, running variance and number of batches, and itself.
 struct Layer {
     tensors: [Tensor; 5],
     fused: FusedNorm,
+    by: By,
 }
 
 impl Layer {
-    fn new(channels: i64, device: Device) -> Self {
+    fn new(channels: i64, by: By) -> Self {
+        let device = by.device();
         let floats = (Kind::Float, device);
         let learned = |tensor: Tensor| tensor.set_requires_grad(true);
         let tensors = [
@@ -35,7 +96,7 @@ impl Layer {
             Tensor::ones([channels], floats),
             Tensor::zeros([], (Kind::Int64, device)),
         ];
-        Self { tensors, fused: FusedNorm { counters: Tensor::zeros([channels], (Kind::Int, device)) } }
+        Self { tensors, fused: FusedNorm { counters: Tensor::zeros([channels], (Kind::Int, device)) }, by }
     }
 
     fn layer(&self) -> NormLayer<'_> {
@@ -44,7 +105,14 @@ impl Layer {
     }
 
     fn run(&self, x: &Tensor, shortcut: Option<&Tensor>, activation: Activation) -> Result<Vec<Tensor>, TchError> {
-        let results = self.fused.run(x, shortcut, self.layer(), activation)?.expect("kernels");
+        let results = match self.by {
+            By::Emulated => {
+                let kernels = emulated(Element::of(x.kind()).unwrap(), activation == Activation::Silu);
+                let results = self.fused.compute(kernels, x, shortcut, self.layer(), activation);
+                results.map_err(|error| TchError::Torch(error.to_string()))?
+            }
+            By::Cpu | By::Cuda(_) => self.fused.run(x, shortcut, self.layer(), activation)?.expect("kernels"),
+        };
         Ok(results.into_iter().flatten().collect())
     }
 }
@@ -69,8 +137,16 @@ fn activated(activation: Activation, z: &Tensor) -> Tensor {
     }
 }
 
-const SHAPES: [[i64; 4]; 6] =
-    [[4, 64, 14, 14], [2, 24, 7, 9], [16, 2048, 7, 7], [3, 1280, 1, 1], [8, 16, 112, 112], [8, 40, 30, 30]];
+const SHAPES: [[i64; 4]; 7] = [
+    [4, 64, 14, 14],
+    [2, 24, 7, 9],
+    [16, 2048, 7, 7],
+    [5, 1280, 1, 1],
+    [8, 16, 112, 112],
+    [8, 40, 30, 30],
+    // More blocks of a GPU than rows of threads in one.
+    [8, 64, 36, 36],
+];
 
 /// Activations, and whether a shortcut is added before.
 const CASES: [(Activation, bool); 5] = [
@@ -82,9 +158,9 @@ const CASES: [(Activation, bool); 5] = [
 ];
 
 /// Compares results, gradients and running statistics with those of libtorch in double precision.
-fn compare(x: &Tensor, tolerance: f64, activation: Activation, joined: bool) {
+fn compare(x: &Tensor, by: By, tolerance: f64, activation: Activation, joined: bool) {
     let (shape, kind, device) = (<[i64; 4]>::try_from(x.size()).unwrap(), x.kind(), x.device());
-    let layer = Layer::new(shape[1], device);
+    let layer = Layer::new(shape[1], by);
     let [weight, bias, running_mean, running_var, batches] = &layer.tensors;
     let [shortcut, dy, also] = [(); 3].map(|()| leaf(shape, kind, device));
     let double = |tensor: &Tensor| tensor.detach().to_kind(Kind::Double).set_requires_grad(true);
@@ -132,28 +208,37 @@ fn compare(x: &Tensor, tolerance: f64, activation: Activation, joined: bool) {
 #[test]
 fn results_and_gradients_are_those_of_libtorch_in_double_precision_on_cuda_too() {
     tch::manual_seed(0);
-    for device in devices() {
+    for by in By::all() {
+        let device = by.device();
         for (kind, tolerance) in [(Kind::Float, 2e-5), (Kind::BFloat16, 6e-3)] {
             for (shape, (activation, joined)) in SHAPES.into_iter().flat_map(|shape| CASES.map(|case| (shape, case))) {
-                let on_cpu = kind == Kind::Float && activation != Activation::Silu;
-                if device.is_cuda() || on_cpu {
-                    compare(&leaf(shape, kind, device), tolerance, activation, joined);
+                // Turns of a GPU's threads take their time.
+                let soon = by != By::Emulated || shape.iter().product::<i64>() < 1 << 20;
+                if by.has(kind, activation) && soon {
+                    compare(&leaf(shape, kind, device), by, tolerance, activation, joined);
                 }
             }
         }
         let strided = Tensor::randn([4, 8, 5, 9], (Kind::Float, device)).transpose(2, 3).set_requires_grad(true);
-        compare(&strided, 2e-5, Activation::Relu, true);
+        compare(&strided, by, 2e-5, Activation::Relu, true);
         // An address that is no multiple of 16.
         let apart = Tensor::randn([1 + 4 * 8 * 3 * 3], (Kind::Float, device)).narrow(0, 1, 4 * 8 * 3 * 3);
-        compare(&apart.view([4, 3, 3, 8]).permute([0, 3, 1, 2]).set_requires_grad(true), 2e-5, Activation::Relu, false);
+        compare(
+            &apart.view([4, 3, 3, 8]).permute([0, 3, 1, 2]).set_requires_grad(true),
+            by,
+            2e-5,
+            Activation::Relu,
+            false,
+        );
     }
 }
 
 #[test]
 fn variance_suffers_neither_from_a_mean_far_from_0_nor_from_an_unusual_first_row_on_cuda_too() {
     tch::manual_seed(0);
-    for device in devices() {
-        let layer = Layer::new(8, device);
+    for by in By::all() {
+        let device = by.device();
+        let layer = Layer::new(8, by);
         let x = leaf([16, 8, 28, 28], Kind::Float, device).detach() + 10_000.0;
         let _ = x.narrow(0, 0, 1).narrow(2, 0, 1).narrow(3, 0, 1).fill_(9_955.0);
         let _ = layer.run(&x, None, Activation::None).unwrap();
@@ -217,7 +302,7 @@ fn kernels_are_given_whole_blocks_and_packs() {
         let apart = Tensor::randn([1 + elements], (Kind::Float, Device::Cpu)).narrow(0, 1, elements);
         let x = apart.view([n, height, width, channels]).permute([0, 3, 1, 2]).set_requires_grad(true);
         for shortcut in [None, Some(&x)] {
-            let layer = Layer::new(channels, Device::Cpu);
+            let layer = Layer::new(channels, By::Cpu);
             let results = layer.fused.compute(looked_at, &x, shortcut, layer.layer(), Activation::Relu).unwrap();
             let sums = results.iter().flatten().map(|y| y.sum(Kind::Float));
             sums.reduce(|one, other| one + other).unwrap().backward();
@@ -236,7 +321,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let threads = tch::get_num_threads();
     let [one, several] = [1, 3].map(|threads| {
         tch::set_num_threads(threads);
-        let (x, layer) = (x.detach().set_requires_grad(true), Layer::new(12, Device::Cpu));
+        let (x, layer) = (x.detach().set_requires_grad(true), Layer::new(12, By::Cpu));
         tch::no_grad(|| layer.tensors[..2].iter().for_each(|tensor| drop(tensor.shallow_clone().fill_(0.7))));
         let y = layer.run(&x, None, Activation::Relu).unwrap().remove(0);
         (&y * &y).sum(Kind::Float).backward();
@@ -250,10 +335,9 @@ fn results_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn what_is_no_number_stays_so_on_cuda_too() {
-    let cases = devices().into_iter().flat_map(|device| [f64::NAN, f64::INFINITY].map(|value| (device, value)));
-    for (device, value) in cases {
-        let layer = Layer::new(8, device);
-        let x = leaf([2, 8, 3, 3], Kind::Float, device).detach();
+    for (by, value) in By::all().into_iter().flat_map(|by| [f64::NAN, f64::INFINITY].map(|value| (by, value))) {
+        let layer = Layer::new(8, by);
+        let x = leaf([2, 8, 3, 3], Kind::Float, by.device()).detach();
         let _ = x.narrow(1, 5, 1).narrow(0, 1, 1).fill_(value);
         let y = layer.run(&x, None, Activation::Relu).unwrap().remove(0);
         let count = |tensor: &Tensor| tensor.isnan().sum(Kind::Int64).int64_value(&[]);
@@ -263,10 +347,11 @@ fn what_is_no_number_stays_so_on_cuda_too() {
 
 #[test]
 fn an_infinite_gradient_goes_nowhere_where_the_activation_is_shut_on_cuda_too() {
-    for device in devices() {
+    for by in By::all() {
+        let device = by.device();
         tch::manual_seed(0);
         for joined in [false, true] {
-            let layer = Layer::new(8, device);
+            let layer = Layer::new(8, by);
             let [x, shortcut] = [(); 2].map(|()| leaf([4, 8, 3, 3], Kind::Float, device));
             let y = layer.run(&x, joined.then_some(&shortcut), Activation::Relu).unwrap().remove(0);
             let shut = y.detach().eq(0.0);
@@ -283,8 +368,9 @@ fn an_infinite_gradient_goes_nowhere_where_the_activation_is_shut_on_cuda_too() 
 
 #[test]
 fn what_needs_no_gradient_has_none_on_cuda_too() {
-    for device in devices() {
-        let layer = Layer::new(8, device);
+    for by in By::all() {
+        let device = by.device();
+        let layer = Layer::new(8, by);
         let x = leaf([4, 8, 3, 3], Kind::Float, device);
         let run = |x: &Tensor, shortcut: Option<&Tensor>| layer.run(x, shortcut, Activation::Relu).unwrap().remove(0);
         assert!(!tch::no_grad(|| run(&x, None)).requires_grad());
@@ -303,9 +389,10 @@ fn what_needs_no_gradient_has_none_on_cuda_too() {
 
 #[test]
 fn results_of_one_use_have_its_gradient_alone_and_are_not_to_be_written_to_on_cuda_too() {
-    for device in devices() {
+    for by in By::all() {
+        let device = by.device();
         tch::manual_seed(0);
-        let layer = Layer::new(8, device);
+        let layer = Layer::new(8, by);
         let [x, shortcut] = [(); 2].map(|()| leaf([4, 8, 3, 3], Kind::Float, device));
         let gradients = |used: usize| {
             let y = layer.run(&x, Some(&shortcut), Activation::Relu).unwrap().swap_remove(used);
@@ -325,7 +412,7 @@ fn results_of_one_use_have_its_gradient_alone_and_are_not_to_be_written_to_on_cu
 fn cuda_graphs_play_the_same() {
     let Some(device) = cuda() else { return };
     tch::manual_seed(0);
-    let layer = Layer::new(64, device);
+    let layer = Layer::new(64, By::Cuda(device));
     let [x, shortcut] = [(); 2].map(|()| leaf([4, 64, 14, 14], Kind::BFloat16, device));
     let pass = || {
         let y = layer.run(&x, Some(&shortcut), Activation::Relu)?.remove(1);
@@ -347,8 +434,9 @@ fn cuda_graphs_play_the_same() {
 
 #[test]
 fn second_derivatives_and_tensors_that_do_not_fit_are_refused_on_cuda_too() {
-    for device in devices() {
-        let layer = Layer::new(8, device);
+    for by in By::all() {
+        let device = by.device();
+        let layer = Layer::new(8, by);
         let x = leaf([4, 8, 3, 3], Kind::Float, device);
         let y = layer.run(&x, None, Activation::Relu).unwrap().remove(0);
         let error = Tensor::f_run_backward(&[y.sum(Kind::Float)], &[&x], true, true).unwrap_err();
@@ -362,16 +450,19 @@ fn second_derivatives_and_tensors_that_do_not_fit_are_refused_on_cuda_too() {
             wrong.extend((number < 4).then(|| Tensor::zeros([8, 2], (Kind::Float, device)).select(1, 0)));
             wrong.extend(device.is_cuda().then(|| right.to_device(Device::Cpu)));
             for wrong in wrong {
-                let mut other = Layer::new(8, device);
+                let mut other = Layer::new(8, by);
                 other.tensors[number] = wrong;
                 let error = other.run(&x, None, Activation::Relu).unwrap_err().to_string();
                 assert!(error.contains(name) && error.contains("it is to be"), "{error}");
             }
         }
-        let mut other = Layer::new(8, device);
+        let mut other = Layer::new(8, by);
         other.fused.counters = Tensor::zeros([4], (Kind::Int, device));
         assert!(other.run(&x, None, Activation::Relu).unwrap_err().to_string().contains("counters"));
 
+        if by == By::Emulated {
+            continue;
+        }
         let refused = |x: &Tensor| layer.fused.train(x, layer.layer(), Activation::Relu).unwrap().is_none();
         assert!(refused(&x.to_kind(Kind::Double)) && refused(&x.reshape([36, 8])));
         assert!(layer.fused.train_joined(&x, &x.narrow(0, 0, 2), layer.layer()).unwrap().is_none());

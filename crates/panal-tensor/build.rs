@@ -13,13 +13,15 @@ fn main() {
         [None, Some(root), _] | [None, None, Some(root)] => Some(PathBuf::from(root)),
         _ => var_os("DEP_TCH_LIBTORCH_LIB").and_then(|lib| Some(PathBuf::from(lib).parent()?.to_owned())),
     };
+    let mut build = cc::Build::new();
+    // Nobody asks which operations made something that is no number; loops with a condition become vectors so.
+    build.cpp(true).std("c++17").warnings(false).flag_if_supported("-fno-trapping-math");
+    // Tests compile the kernels of a GPU with it.
+    println!("cargo::rustc-env=PANAL_CXX={}", build.get_compiler().path().display());
     // Documentation alone is made without libtorch, and on Linux alone are its headers needed.
     if root.is_none() && env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
         return;
     }
     let headers = root.map(|root| root.join("include"));
-    let mut build = cc::Build::new();
-    // Nobody asks which operations made something that is no number; loops with a condition become vectors so.
-    build.cpp(true).std("c++17").warnings(false).flag_if_supported("-fno-trapping-math");
     build.includes(headers).files(SOURCES).compile("panal_cuda");
 }

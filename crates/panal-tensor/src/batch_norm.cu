@@ -34,7 +34,7 @@ __device__ void unpack(const Pack &pack, float (&values)[kWidth]) {
     }
 }
 
-// Two elements in a word, each rounded to the nearest.
+// Two elements in a word, each rounded to the nearest; 0x7fff is no number. From Ampere on there is an instruction for it.
 __device__ unsigned int word(float low, float high) {
 #if __CUDA_ARCH__ >= 800
     unsigned int both;

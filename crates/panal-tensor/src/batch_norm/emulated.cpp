@@ -1,5 +1,6 @@
 // batch_norm.cu on the CPU, for tests: as much of CUDA as it uses. Blocks are computed one after another; the threads of a block take turns,
-// each going on to the next place where all of them wait. Whatever is wrong in how they wait ends the process with a word about it.
+// each going on to the next place where they wait for one another. Those that wait at different places end the process with a word about it; a
+// wait that is missing shows in the results, where it shows.
 
 #include <ucontext.h>
 
@@ -8,21 +9,22 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
-#include <type_traits>
 #include <utility>
 
 namespace {
 
 struct Dim {
-    int x, y;
+    unsigned x, y;
 };
 
 constexpr int kThreadsOfBlock = 256;
+constexpr int kThreadsOfWarp = 32;
 constexpr std::size_t kStack = 1 << 16;
 
 Dim blockIdx, blockDim, gridDim, threadIdx;
 
-// A block's threads: where each stands, the line at which it waits (0 when it has ended), and what it shows the others of its warp.
+// A block's threads: where each stands, the line at which it waits (0 when it has ended), and what it last showed the others of its warp and
+// the time before, by how often it has shown something.
 struct Block {
     ucontext_t caller, threads[kThreadsOfBlock];
     int waits[kThreadsOfBlock];
@@ -34,50 +36,58 @@ struct Block {
     void (*kernel)(void **);
     void **arguments;
 
+    int thread(int number) const { return backwards ? kThreadsOfBlock - 1 - number : number; }
+
     void give(int number) {
         turn = number;
-        current = backwards ? kThreadsOfBlock - 1 - turn : turn;
+        current = thread(turn);
         threadIdx = {current % blockDim.x, current / blockDim.x};
     }
 };
 
 Block *block;
 
-[[noreturn]] void refuse(const char *why, int line) {
-    std::fprintf(stderr, "batch_norm.cu, line %d: %s\n", line, why);
+[[noreturn]] void refuse(const char *why, const char *file, int line) {
+    std::fprintf(stderr, "%s, line %d: %s\n", file, line, why);
     std::abort();
 }
 
-// Ends a round: all threads have come to this line. The next round is in the other order, so that nothing rests on who comes first.
-void turn_round(int line) {
-    for (const int other : block->waits) {
+// Looks whether the threads of these turns have all come to the same line.
+void check(int first, int size, const char *file, int line) {
+    for (int turn = first; turn < first + size; ++turn) {
+        const int other = block->waits[block->thread(turn)];
         if (other != line) {
-            refuse("not all threads of a block wait here", line > 0 ? line : other);
+            refuse("not all threads wait here", file, line > 0 ? line : other);
         }
     }
-    block->backwards = !block->backwards;
 }
 
-// A thread waits for all others of its block.
-void meet(int line) {
+// A thread waits for the others of its warp or block, of so many threads. After a round of a block the next one is in the other order, so that
+// either of two threads comes first at times.
+void meet(int size, const char *file, int line) {
     ucontext_t &own = block->threads[block->current];
     block->waits[block->current] = line;
-    const bool last = block->turn + 1 == kThreadsOfBlock;
+    const int next = block->turn + 1, first = next - size;
+    const bool last = next % size == 0;
     if (last) {
-        turn_round(line);
+        check(first, size, file, line);
+        block->backwards ^= size == kThreadsOfBlock;
     }
-    block->give(last ? 0 : block->turn + 1);
-    ucontext_t &next = block->threads[block->current];
-    if (&next != &own) {
-        swapcontext(&own, &next);
+    block->give(last ? first : next);
+    ucontext_t &other = block->threads[block->current];
+    if (&other != &own) {
+        swapcontext(&own, &other);
     }
 }
 
 // What another thread of the warp shows.
-float of_other(float value, int distance, int line) {
+float of_other(float value, unsigned distance, const char *file, int line) {
+    if (distance >= kThreadsOfWarp) {
+        refuse("that thread is of another warp", file, line);
+    }
     const int thread = block->current, place = block->shows[thread]++ % 2;
     block->shown[place][thread] = value;
-    meet(line);
+    meet(kThreadsOfWarp, file, line);
     return block->shown[place][thread ^ distance];
 }
 
@@ -104,7 +114,7 @@ void run_block(char *stacks) {
             break;
         }
     }
-    turn_round(0);
+    check(0, kThreadsOfBlock, __FILE__, 0);
 }
 
 // A kernel by the addresses of its arguments.
@@ -117,7 +127,7 @@ struct Called<kKernel> {
 
     template <std::size_t... kNumbers>
     static void spread(void **arguments, std::index_sequence<kNumbers...>) {
-        kKernel(*static_cast<std::remove_cv_t<Types> *>(arguments[kNumbers])...);
+        kKernel(*static_cast<Types *>(arguments[kNumbers])...);
     }
 };
 
@@ -133,7 +143,6 @@ float __int_as_float(int bits) { return as<float>(bits); }
 float __uint_as_float(unsigned int bits) { return as<float>(bits); }
 unsigned int __float_as_uint(float value) { return as<unsigned int>(value); }
 float __ldcg(const float *from) { return *from; }
-float rsqrtf(float value) { return 1 / __builtin_sqrtf(value); }
 void __threadfence() {}
 
 unsigned int atomicInc(unsigned int *counter, unsigned int last) {
@@ -144,21 +153,22 @@ unsigned int atomicInc(unsigned int *counter, unsigned int last) {
 
 }  // namespace
 
-// Standard headers may have it.
+// Standard headers may have INFINITY.
 #undef INFINITY
 #define __device__
 #define __global__
 #define __shared__ static
 #define __launch_bounds__(threads)
-#define __syncthreads() meet(__LINE__)
-#define __shfl_xor_sync(mask, value, distance) of_other(value, distance, __LINE__)
+#define __syncthreads() meet(kThreadsOfBlock, __FILE__, __LINE__)
+#define __shfl_xor_sync(mask, value, distance) of_other(value, distance, __FILE__, __LINE__)
 #define __expf(value) __builtin_expf(value)
+#define rsqrtf(value) (1 / __builtin_sqrtf(value))
 
 #include "../batch_norm.cu"
 
 extern "C" {
 
-// In the place of CUlaunchKernel.
+// In the place of CUlaunchKernel. Every other grid is gone through from its end.
 int emulated_launch(void *kernel, unsigned across, unsigned down, unsigned, unsigned packs, unsigned rows, unsigned, unsigned, void *,
                     void **arguments, void **) {
     static std::mutex one_at_a_time;
@@ -166,20 +176,26 @@ int emulated_launch(void *kernel, unsigned across, unsigned down, unsigned, unsi
     static const std::unique_ptr<Block> memory(new Block());
     static const std::unique_ptr<char[]> stacks(new char[kThreadsOfBlock * kStack]);
     if (packs * rows != kThreadsOfBlock) {
-        refuse("a block is of another number of threads", __LINE__);
+        refuse("a block is of another number of threads", __FILE__, __LINE__);
     }
     block = memory.get();
     block->kernel = reinterpret_cast<void (*)(void **)>(kernel);
     block->arguments = arguments;
-    gridDim = {static_cast<int>(across), static_cast<int>(down)};
-    blockDim = {static_cast<int>(packs), static_cast<int>(rows)};
-    for (blockIdx.y = 0; blockIdx.y < gridDim.y; ++blockIdx.y) {
-        for (blockIdx.x = 0; blockIdx.x < gridDim.x; ++blockIdx.x) {
-            run_block(stacks.get());
-        }
+    gridDim = {across, down};
+    blockDim = {packs, rows};
+    static bool backwards = false;
+    backwards = !backwards;
+    for (unsigned i = 0; i < across * down; ++i) {
+        const unsigned number = backwards ? across * down - 1 - i : i;
+        blockIdx = {number % across, number / across};
+        run_block(stacks.get());
     }
     return 0;
 }
+
+#ifdef BF16
+unsigned emulated_word(float low, float high) { return word(low, high); }
+#endif
 
 // The kernels, in the order of PanalNormKernels of batch_norm.cpp.
 void emulated_kernels(void **kernels) {

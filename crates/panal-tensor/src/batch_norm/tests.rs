@@ -48,33 +48,68 @@ fn cuda() -> Option<Device> {
 }
 
 /// The kernels of a GPU, compiled for the CPU.
+#[allow(unsafe_code)] // the library's initialisers are those of the C++ library alone
+fn compiled(element: Element, silu: bool) -> Library {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kernels.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/batch_norm/emulated.cpp");
+    let mut compiler = Command::new(env!("PANAL_CXX"));
+    compiler.args(["-std=c++17", "-O2", "-w", "-shared", "-fPIC", "-Wl,-Bsymbolic", source, "-o"]).arg(&path);
+    compiler.args((element == Element::Bf16).then_some("-DBF16")).args(silu.then_some("-DSILU"));
+    assert!(compiler.status().unwrap().success(), "{compiler:?}");
+    // SAFETY: see above.
+    unsafe { Library::new(&path).unwrap() }
+}
+
+/// These, which stay loaded.
 fn emulated(element: Element, silu: bool) -> &'static Kernels {
     static KNOWN: Mutex<Option<HashMap<(Element, bool), &Kernels>>> = Mutex::new(None);
-    let compiled = || {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("kernels.so");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/batch_norm/emulated.cpp");
-        let mut compiler = Command::new(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
-        compiler.args(["-std=c++17", "-O2", "-w", "-shared", "-fPIC", source, "-o"]).arg(&path);
-        compiler.args((element == Element::Bf16).then_some("-DBF16")).args(silu.then_some("-DSILU"));
-        assert!(compiler.status().unwrap().success(), "{compiler:?}");
+    let loaded = || {
+        let library = compiled(element, silu);
         let mut kernels = [null_mut(); 4];
-        // SAFETY: the file has these two, of these types; it stays open for good.
+        // SAFETY: the library has these two, of these types.
         #[allow(unsafe_code)]
         let launch = unsafe {
-            let library = Library::new(&path).unwrap();
-            let ask = *library.get::<extern "C" fn(*mut *mut c_void)>("emulated_kernels").unwrap();
-            let launch = *library.get::<*const c_void>("emulated_launch").unwrap();
+            let ask = library.get::<extern "C" fn(*mut *mut c_void)>("emulated_kernels").unwrap();
             ask(kernels.as_mut_ptr());
-            std::mem::forget(library);
-            launch
+            *library.get::<*const c_void>("emulated_launch").unwrap()
         };
+        // It stays open for good.
+        std::mem::forget(library);
+        // As many processors as an H100 has.
         let kernels: &'static Kernels =
-            Box::leak(Box::new(Kernels { kernels, launch, processors: 20, width: element.width() }));
+            Box::leak(Box::new(Kernels { kernels, launch, processors: 132, width: element.width() }));
         kernels
     };
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    known.get_or_insert_default().entry((element, silu)).or_insert_with(compiled)
+    known.get_or_insert_default().entry((element, silu)).or_insert_with(loaded)
+}
+
+#[test]
+fn elements_are_rounded_to_bfloat16_as_libtorch_does() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let library = compiled(Element::Bf16, false);
+    // SAFETY: the library has this, of this type.
+    #[allow(unsafe_code)]
+    let word = unsafe { library.get::<extern "C" fn(f32, f32) -> u32>("emulated_word").unwrap() };
+    // Between two elements, nearer to one or as near to both, at the ends of the range, and no numbers.
+    let bits = [0, 1, 0x7fff, 0x8000, 0x8001, 0x1_7fff, 0x1_8000, 0x1_8001, 0x3f80_8000, 0x3f81_8000, 0x7f7f_7fff]
+        .into_iter()
+        .chain([0x7f7f_8000, 0x7f7f_ffff, 0x7f80_0000, 0x7f80_0001, 0x7fc0_0000, 0x7fff_ffff]);
+    for bits in bits.flat_map(|bits: u32| [bits, bits | 1 << 31]) {
+        let value = f32::from_bits(bits);
+        let expected = match value.is_nan() {
+            true => 0x7fff,
+            false => {
+                let rounded = Tensor::from_slice(&[value]).to_kind(Kind::BFloat16).view_dtype(Kind::Int16);
+                rounded.int64_value(&[0]) as u32 & 0xffff
+            }
+        };
+        assert_eq!(word(value, -0.5), expected | 0xbf00_0000, "{bits:x}");
+        assert_eq!(word(1.0, value), 0x3f80 | expected << 16, "{bits:x}");
+    }
 }
 
 /// A layer's weight, bias, running mean, running variance and number of batches, and itself.
@@ -137,10 +172,13 @@ fn activated(activation: Activation, z: &Tensor) -> Tensor {
     }
 }
 
-const SHAPES: [[i64; 4]; 7] = [
+const SHAPES: [[i64; 4]; 8] = [
     [4, 64, 14, 14],
     [2, 24, 7, 9],
+    // One pack in bf16.
+    [3, 8, 5, 7],
     [16, 2048, 7, 7],
+    // With fewer rows a gradient is the small difference of large numbers.
     [5, 1280, 1, 1],
     [8, 16, 112, 112],
     [8, 40, 30, 30],
@@ -335,9 +373,14 @@ fn results_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn what_is_no_number_stays_so_on_cuda_too() {
-    for (by, value) in By::all().into_iter().flat_map(|by| [f64::NAN, f64::INFINITY].map(|value| (by, value))) {
+    let values = [f64::NAN, f64::INFINITY];
+    let cases = [Kind::Float, Kind::BFloat16].into_iter().flat_map(|kind| values.map(|value| (kind, value)));
+    for (by, (kind, value)) in By::all().into_iter().flat_map(|by| cases.clone().map(move |case| (by, case))) {
+        if !by.has(kind, Activation::Relu) {
+            continue;
+        }
         let layer = Layer::new(8, by);
-        let x = leaf([2, 8, 3, 3], Kind::Float, by.device()).detach();
+        let x = leaf([2, 8, 3, 3], kind, by.device()).detach();
         let _ = x.narrow(1, 5, 1).narrow(0, 1, 1).fill_(value);
         let y = layer.run(&x, None, Activation::Relu).unwrap().remove(0);
         let count = |tensor: &Tensor| tensor.isnan().sum(Kind::Int64).int64_value(&[]);

@@ -4,6 +4,8 @@ use crate::process::ask;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 /// The oldest driver that runs CUDA 13.0.
 pub(crate) const OLDEST_DRIVER: u32 = 580;
@@ -56,6 +58,25 @@ impl Machine {
             && (&self.processor, self.cores, &self.vectors, &self.gpus)
                 == (&other.processor, other.cores, &other.vectors, &other.gpus)
     }
+}
+
+/// The share of all processors' time that is at work for as long as this process sleeps, where the system tells.
+pub(crate) fn busy(sleep: Duration) -> Option<f64> {
+    let ticks = || ticks(&fs::read_to_string("/proc/stat").ok()?);
+    let before = ticks()?;
+    thread::sleep(sleep);
+    let [all, idle] = ticks()?;
+    let [all, idle] = [all.saturating_sub(before[0]), idle.saturating_sub(before[1])];
+    (all > 0).then(|| 1.0 - idle as f64 / all as f64)
+}
+
+/// Ticks of all processors since they began, and those of them without work, from `/proc/stat`.
+fn ticks(stat: &str) -> Option<[u64; 2]> {
+    // user, nice, system, idle, iowait, irq, softirq, steal; what guests take is in the first two.
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace().take(8);
+    let fields = fields.map(|field| field.parse().ok()).collect::<Option<Vec<u64>>>()?;
+    let &[_, _, _, idle, waiting, ..] = &fields[..] else { return None };
+    Some([fields.iter().sum(), idle + waiting])
 }
 
 /// The NVIDIA driver of this machine.
@@ -151,6 +172,13 @@ mod tests {
         assert!(!model("25/1/1").is_like(&model("25/17/1")));
         assert!(model("25/1/1").is_like(&Machine { model: None, ..Machine::here() }), "an earlier record");
         assert!(!machine.is_like(&Machine { gpus: vec!["another".into()], ..Machine::here() }));
+    }
+
+    #[test]
+    fn other_work_is_told_by_the_ticks_that_are_not_idle() {
+        assert_eq!(ticks("cpu  10 1 5 70 4 1 2 7 3 0\ncpu0 5 1 5 35 2 1 1 3 1 0\n"), Some([100, 74]));
+        assert_eq!(["", "cpu  10 1\n", "intr 1 2 3 4 5\n", "cpu  1 2 3 x 5\n"].map(ticks), [None; 4]);
+        assert!(busy(Duration::from_millis(30)).is_none_or(|share| (0.0..=1.0).contains(&share)));
     }
 
     #[test]

@@ -8,9 +8,11 @@ mod summary;
 
 use super::{run, setup};
 use crate::machine::{self, Machine};
+use crate::progress::Bar;
 use crate::stage::Stages;
 use crate::{process, workspace};
 use anyhow::{Result, bail};
+use panal_hub::Lock;
 use program::Program;
 use record::{Comparison, Record};
 use std::path::PathBuf;
@@ -68,6 +70,8 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     if args.place.cuda_graphs && args.place.device != "cuda" {
         bail!("--cuda-graphs needs --device cuda: the CPU has none");
     }
+    // Two at once would measure one another.
+    let _alone = Lock::acquire(&std::path::absolute(panal_hub::cache_dir()?)?.join(".bench.lock"), &Bar::new())?;
     let mut stages = Stages::new(if args.functions { 2 } else { 4 });
     let libtorch = setup::ready(&mut stages, false)?;
     if args.functions {
@@ -146,6 +150,13 @@ pub(crate) fn main(args: &Args) -> Result<()> {
             summary::write(&folder, &workspace::root().join("README.md"))
         };
         let measured = suite.run(rounds, &|text| stages.note(text), &mut keep)?;
+        let disturbed = measured.iter().filter(|program| program.is_disturbed()).count();
+        if disturbed > 0 {
+            stages.note(&format!(
+                "{disturbed} of {} programs began beside other work, which took more than a tenth of the processors: these are not figures of a quiet machine",
+                measured.len()
+            ));
+        }
         let comparisons = Comparison::all(&suite, &measured, rounds)?;
         comparisons.iter().for_each(|comparison| stages.note(&comparison.to_string()));
         if !args.quick && !comparisons.is_empty() {

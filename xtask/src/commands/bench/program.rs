@@ -42,6 +42,16 @@ pub(super) enum Read {
 pub(super) struct Measured {
     pub(super) command: String,
     pub(super) rounds: Vec<Figures>,
+    /// The share of the processors' time that other work took just before each round, where the system tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) busy: Vec<f64>,
+}
+
+impl Measured {
+    /// Whether other work took more than a tenth of the processors when it began, in one round or more.
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.busy.iter().any(|share| *share > 0.1)
+    }
 }
 
 impl Program {

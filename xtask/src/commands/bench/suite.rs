@@ -1,11 +1,16 @@
 //! What is measured: rows, and the programs whose figures they compare. How figures are read and become records is not decided here.
 
 use super::program::{Measured, Program, Read};
+use crate::machine;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long is looked, before a program runs, for other work on the machine.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// A group of rows that are measured together and kept in one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
@@ -382,13 +387,14 @@ impl Suite {
             say(&format!("{}, first: {}", self.name, program.words()));
             program.run()?;
         }
-        let mut measured: Vec<Measured> =
-            self.programs.iter().map(|program| Measured { command: program.words(), rounds: Vec::new() }).collect();
+        let none = |program: &Program| Measured { command: program.words(), rounds: Vec::new(), busy: Vec::new() };
+        let mut measured: Vec<Measured> = self.programs.iter().map(none).collect();
         for round in 1..=rounds {
             for (number, program) in self.programs.iter().enumerate() {
                 let what = program.read.names().into_iter().next().unwrap_or_default();
                 let place = format!("{} of {}", number + 1, self.programs.len());
                 say(&format!("{}, round {round} of {rounds}, program {place}: {what}", self.name));
+                measured[number].busy.extend(machine::busy(LOOK));
                 let figures = program.run()?;
                 figures.iter().for_each(|(name, figure)| say(&format!("  {name}: {figure:.1}")));
                 measured[number].rounds.push(figures);

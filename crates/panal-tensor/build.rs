@@ -16,6 +16,8 @@ fn main() {
     let mut build = cc::Build::new();
     // Nobody asks which operations made something that is no number; loops with a condition become vectors so.
     build.cpp(true).std("c++17").warnings(false).flag_if_supported("-fno-trapping-math");
+    // Loops are made vectors at this level alone; a program that is built for debugging trains as fast.
+    build.opt_level(3);
     // Tests compile the kernels of a GPU with it.
     println!("cargo::rustc-env=PANAL_CXX={}", build.get_compiler().path().display());
     // Documentation alone is made without libtorch, and on Linux alone are its headers needed.

@@ -18,8 +18,11 @@ fn main() {
     build.cpp(true).std("c++17").warnings(false).flag_if_supported("-fno-trapping-math");
     // Loops are made vectors at this level alone; a program that is built for debugging trains as fast.
     build.opt_level(3);
-    // Tests compile the kernels of a GPU with it.
-    println!("cargo::rustc-env=PANAL_CXX={}", build.get_compiler().path().display());
+    // Tests compile the kernels of a GPU with it, and with what it is given.
+    let compiler = build.get_compiler().to_command();
+    let words = [compiler.get_program()].into_iter().chain(compiler.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    println!("cargo::rustc-env=PANAL_CXX={}", words.join("\u{1f}"));
     // Documentation alone is made without libtorch, and on Linux alone are its headers needed.
     if root.is_none() && env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
         return;

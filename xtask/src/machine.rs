@@ -60,7 +60,8 @@ impl Machine {
     }
 }
 
-/// The share of all processors' time that is at work for as long as this process sleeps, where the system tells.
+/// The share of all processors' time that is at work for as long as this process sleeps, where the system tells. Of the whole machine, also in a
+/// container; who waits for a disk, or has a GPU compute, is not at work.
 pub(crate) fn busy(sleep: Duration) -> Option<f64> {
     let ticks = || ticks(&fs::read_to_string("/proc/stat").ok()?);
     let before = ticks()?;

@@ -150,13 +150,6 @@ pub(crate) fn main(args: &Args) -> Result<()> {
             summary::write(&folder, &workspace::root().join("README.md"))
         };
         let measured = suite.run(rounds, &|text| stages.note(text), &mut keep)?;
-        let disturbed = measured.iter().filter(|program| program.is_disturbed()).count();
-        if disturbed > 0 {
-            stages.note(&format!(
-                "{disturbed} of {} programs began beside other work, which took more than a tenth of the processors: these are not figures of a quiet machine",
-                measured.len()
-            ));
-        }
         let comparisons = Comparison::all(&suite, &measured, rounds)?;
         comparisons.iter().for_each(|comparison| stages.note(&comparison.to_string()));
         if !args.quick && !comparisons.is_empty() {

@@ -47,30 +47,30 @@ struct Block {
 
 Block *block;
 
-[[noreturn]] void refuse(const char *why, const char *file, int line) {
-    std::fprintf(stderr, "%s, line %d: %s\n", file, line, why);
+[[noreturn]] void refuse(const char *why, int line) {
+    std::fprintf(stderr, "batch_norm.cu, line %d: %s\n", line, why);
     std::abort();
 }
 
 // Looks whether the threads of these turns have all come to the same line.
-void check(int first, int size, const char *file, int line) {
+void check(int first, int size, int line) {
     for (int turn = first; turn < first + size; ++turn) {
         const int other = block->waits[block->thread(turn)];
         if (other != line) {
-            refuse("not all threads wait here", file, line > 0 ? line : other);
+            refuse("not all threads wait here", line > 0 ? line : other);
         }
     }
 }
 
 // A thread waits for the others of its warp or block, of so many threads. After a round of a block the next one is in the other order, so that
 // either of two threads comes first at times.
-void meet(int size, const char *file, int line) {
+void meet(int size, int line) {
     ucontext_t &own = block->threads[block->current];
     block->waits[block->current] = line;
     const int next = block->turn + 1, first = next - size;
     const bool last = next % size == 0;
     if (last) {
-        check(first, size, file, line);
+        check(first, size, line);
         block->backwards ^= size == kThreadsOfBlock;
     }
     block->give(last ? first : next);
@@ -81,13 +81,13 @@ void meet(int size, const char *file, int line) {
 }
 
 // What another thread of the warp shows.
-float of_other(float value, unsigned distance, const char *file, int line) {
+float of_other(float value, unsigned distance, int line) {
     if (distance >= kThreadsOfWarp) {
-        refuse("that thread is of another warp", file, line);
+        refuse("that thread is of another warp", line);
     }
     const int thread = block->current, place = block->shows[thread]++ % 2;
     block->shown[place][thread] = value;
-    meet(kThreadsOfWarp, file, line);
+    meet(kThreadsOfWarp, line);
     return block->shown[place][thread ^ distance];
 }
 
@@ -114,7 +114,7 @@ void run_block(char *stacks) {
             break;
         }
     }
-    check(0, kThreadsOfBlock, __FILE__, 0);
+    check(0, kThreadsOfBlock, 0);
 }
 
 // A kernel by the addresses of its arguments.
@@ -159,8 +159,8 @@ unsigned int atomicInc(unsigned int *counter, unsigned int last) {
 #define __global__
 #define __shared__ static
 #define __launch_bounds__(threads)
-#define __syncthreads() meet(kThreadsOfBlock, __FILE__, __LINE__)
-#define __shfl_xor_sync(mask, value, distance) of_other(value, distance, __FILE__, __LINE__)
+#define __syncthreads() meet(kThreadsOfBlock, __LINE__)
+#define __shfl_xor_sync(mask, value, distance) of_other(value, distance, __LINE__)
 #define __expf(value) __builtin_expf(value)
 #define rsqrtf(value) (1 / __builtin_sqrtf(value))
 
@@ -168,7 +168,7 @@ unsigned int atomicInc(unsigned int *counter, unsigned int last) {
 
 extern "C" {
 
-// In the place of CUlaunchKernel. Every other grid is gone through from its end.
+// In the place of CUlaunchKernel, for blocks of kThreadsOfBlock threads. Every other grid is gone through from its end.
 int emulated_launch(void *kernel, unsigned across, unsigned down, unsigned, unsigned packs, unsigned rows, unsigned, unsigned, void *,
                     void **arguments, void **) {
     static std::mutex one_at_a_time;
@@ -176,7 +176,7 @@ int emulated_launch(void *kernel, unsigned across, unsigned down, unsigned, unsi
     static const std::unique_ptr<Block> memory(new Block());
     static const std::unique_ptr<char[]> stacks(new char[kThreadsOfBlock * kStack]);
     if (packs * rows != kThreadsOfBlock) {
-        refuse("a block is of another number of threads", __FILE__, __LINE__);
+        return 1;
     }
     block = memory.get();
     block->kernel = reinterpret_cast<void (*)(void **)>(kernel);

@@ -53,8 +53,9 @@ fn compiled(element: Element, silu: bool) -> Library {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kernels.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/batch_norm/emulated.cpp");
-    let mut compiler = Command::new(env!("PANAL_CXX"));
-    compiler.args(["-std=c++17", "-O2", "-w", "-shared", "-fPIC", "-Wl,-Bsymbolic", source, "-o"]).arg(&path);
+    let mut words = env!("PANAL_CXX").split('\u{1f}');
+    let mut compiler = Command::new(words.next().unwrap());
+    compiler.args(words).args(["-w", "-shared", "-fPIC", "-Wl,-Bsymbolic", source, "-o"]).arg(&path);
     compiler.args((element == Element::Bf16).then_some("-DBF16")).args(silu.then_some("-DSILU"));
     assert!(compiler.status().unwrap().success(), "{compiler:?}");
     // SAFETY: see above.

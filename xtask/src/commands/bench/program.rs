@@ -47,13 +47,6 @@ pub(super) struct Measured {
     pub(super) busy: Vec<f64>,
 }
 
-impl Measured {
-    /// Whether other work took more than a tenth of the processors when it began, in one round or more.
-    pub(super) fn is_disturbed(&self) -> bool {
-        self.busy.iter().any(|share| *share > 0.1)
-    }
-}
-
 impl Program {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);

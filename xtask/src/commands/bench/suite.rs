@@ -12,6 +12,9 @@ use std::time::Duration;
 /// How long is looked, before a program runs, for other work on the machine.
 const LOOK: Duration = Duration::from_millis(300);
 
+/// The share of the processors' time from which on other work is told.
+const BUSY: f64 = 0.1;
+
 /// A group of rows that are measured together and kept in one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -394,7 +397,14 @@ impl Suite {
                 let what = program.read.names().into_iter().next().unwrap_or_default();
                 let place = format!("{} of {}", number + 1, self.programs.len());
                 say(&format!("{}, round {round} of {rounds}, program {place}: {what}", self.name));
-                measured[number].busy.extend(machine::busy(LOOK));
+                let busy = machine::busy(LOOK);
+                if let Some(share) = busy.filter(|share| *share > BUSY) {
+                    let percent = 100.0 * share;
+                    say(&format!(
+                        "  other work takes {percent:.0} % of the processors: measure again without it (`--row`)"
+                    ));
+                }
+                measured[number].busy.extend(busy);
                 let figures = program.run()?;
                 figures.iter().for_each(|(name, figure)| say(&format!("  {name}: {figure:.1}")));
                 measured[number].rounds.push(figures);

@@ -28,7 +28,7 @@ pub(super) fn write(folder: &Path, readme: &Path) -> Result<()> {
          its peers; rows are of different days and machines, which the records beside this file name with versions, commands and raw figures, so \
          ratios can be compared and other figures cannot. A ratio is to the best peer of the same round: the median over the rounds, and the \
          extremes, which are the same where there was one round. More than 1 is better than the peer, in memory too; `asked` is the ratio that \
-         panal set itself. `photos` are rows of the lab \
+         panal set itself. In a record, `busy` is the share of the processors' time that other work took just before a program. `photos` are rows of the lab \
          on photographs of 12 megapixels; where they are reduced, panal does so once, and the peer reads them whole.\n\n{}\n{opening}",
         table(&rows, true)
     );

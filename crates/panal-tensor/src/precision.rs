@@ -17,7 +17,7 @@ pub enum Precision {
     #[default]
     F32,
     /// Mixed precision: convolutions in bfloat16, which has the exponent of f32 (so no loss needs scaling) and 7 bits of
-    /// mantissa. Pays where the processor multiplies in it: a GPU since Ampere, a CPU with AMX or AVX-512 BF16.
+    /// mantissa. Pays where the processor multiplies in it: a GPU since Ampere and, for ResNets and frozen networks, a CPU with AMX or AVX-512 BF16.
     Bf16,
 }
 

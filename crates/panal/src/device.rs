@@ -18,7 +18,7 @@ pub(crate) fn choose(global: &Global) -> Result<Device> {
 pub(crate) fn mind(device: Device, precisions: impl IntoIterator<Item = Precision>) {
     if device == Device::Cpu && precisions.into_iter().any(|precision| precision == Precision::Bf16) {
         tracing::warn!(
-            "bf16 on the CPU: slower than f32, but where the processor multiplies in it (AMX, AVX-512 BF16)"
+            "bf16 on the CPU: slower than f32, but for ResNets and probing where the processor multiplies in it (AMX, AVX-512 BF16)"
         );
     }
 }

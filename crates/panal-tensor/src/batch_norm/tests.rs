@@ -62,7 +62,7 @@ fn compiled(element: Element, silu: bool) -> Library {
     unsafe { Library::new(&path).unwrap() }
 }
 
-/// These, which stay loaded.
+/// Kernels of [`compiled`], loaded once and for good.
 fn emulated(element: Element, silu: bool) -> &'static Kernels {
     static KNOWN: Mutex<Option<HashMap<(Element, bool), &Kernels>>> = Mutex::new(None);
     let loaded = || {
@@ -75,7 +75,6 @@ fn emulated(element: Element, silu: bool) -> &'static Kernels {
             ask(kernels.as_mut_ptr());
             *library.get::<*const c_void>("emulated_launch").unwrap()
         };
-        // It stays open for good.
         std::mem::forget(library);
         // As many processors as an H100 has.
         let kernels: &'static Kernels =
